@@ -1,0 +1,25 @@
+// The subquad_report handle.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "capi/subquad.h"
+
+struct subquad_report {
+  using Values = std::variant<std::vector<int64_t>, std::vector<double>, std::vector<std::string>>;
+  std::map<int32_t, Values> values;  // by key; the alternative fits the key's type
+  std::string json;
+
+  template <class T>
+  void set(int32_t key, std::vector<T> list) {
+    values[key] = std::move(list);
+  }
+  template <class T>
+  void set(int32_t key, T value) {
+    set(key, std::vector<T>{std::move(value)});
+  }
+};

@@ -1,0 +1,522 @@
+/* subquad: softmax attention on the CPU, with an error that is measured and reported.
+ *
+ * This header is the reference manual of the library. Its parts, in order:
+ *   1. Linkage                 2. Status codes, last error   3. Version and constants
+ *   4. Arrays                  5. Contexts                   6. Options
+ *   7. Reports                 8. Exact attention            9. Partial results
+ *   10. Test data
+ *
+ * Notation (docs/math/notation.md): q is n_q x d, k is n_k x d, v is n_k x d_v, o is n_q x d_v, per head.
+ *   logit    s[i,j] = scale <q[i,:], k[j,:]> + lag_bias[lag - lag_min]
+ *   weights  A[i,j] = exp(s[i,j]) where query i sees key j, 0 elsewhere
+ *   output   o[i,:] = sum_j A[i,j] v[j,:] / sum_j A[i,j],    lse[i] = log(sum_j A[i,j])
+ *   Query i stands at position i + c (c = causal_offset), key j at position j + key_offset; their lag is
+ *   (i + c) - (j + key_offset). Causal: query i sees the keys with lag >= 0. A query that sees no key has o = 0, lse = -inf.
+ *
+ * Conventions that hold for every function:
+ *   - Results go to trailing `*_out` arguments or to arrays named in the comment as written. The return value is a
+ *     subquad_status, 0 on success; the functions that cannot fail say so.
+ *   - Every handle is created by a `_create` and released by the `_destroy` of its type; destroying NULL does nothing.
+ *   - A call that fails changes no handle and no input. Failing in validation it writes no output either; failing later
+ *     (MEMORY, CANCELLED, OVERFLOW, INTERNAL) it leaves the outputs unspecified.
+ *   - The library prints nothing, ends no process, throws nothing, and changes no other library's settings. Its only
+ *     global state is the planner of FFTW, behind one lock.
+ *   - Sizes are int64_t. No macro changes the ABI: the precision of a call is the dtype of its arrays.
+ *   - Functions that take no context may be called from any thread at any time, on distinct or read-only handles. */
+#ifndef SUBQUAD_H
+#define SUBQUAD_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- 1. Linkage ---------------------------------------------------------------------------------------------- */
+
+#if defined(_WIN32)
+#  if defined(SUBQUAD_BUILDING)
+#    define SUBQUAD_API __declspec(dllexport)
+#  else
+#    define SUBQUAD_API __declspec(dllimport)
+#  endif
+#elif defined(__GNUC__)
+#  define SUBQUAD_API __attribute__((visibility("default")))
+#else
+#  define SUBQUAD_API
+#endif
+
+/* ---- 2. Status codes and the last error ---------------------------------------------------------------------- */
+
+/* What every function returns. Codes are pinned and never reused. */
+typedef int32_t subquad_status;
+
+/* generated from capi/tables/status.toml: begin */
+enum {
+  SUBQUAD_OK = 0,               /* success */
+  SUBQUAD_ERR_NULL = 10,        /* a required pointer or handle is null */
+  SUBQUAD_ERR_VALUE = 11,       /* an argument's value is out of range */
+  SUBQUAD_ERR_UNKNOWN = 12,     /* no option, report key, constant or SIMD target has this id or name */
+  SUBQUAD_ERR_TYPE = 13,        /* an option or report value has another type than the one asked for */
+  SUBQUAD_ERR_UNSET = 14,       /* the option or report value has not been set */
+  SUBQUAD_ERR_CONFLICT = 15,    /* two arguments or options contradict each other, or one needs another that is not given */
+  SUBQUAD_ERR_SHAPE = 20,       /* an array has the wrong number of dimensions or the wrong extent */
+  SUBQUAD_ERR_DTYPE = 21,       /* an array has a data type that is not accepted here */
+  SUBQUAD_ERR_STRIDE = 22,      /* an output array's strides make two of its elements share memory, or its data is misaligned */
+  SUBQUAD_ERR_ALIAS = 23,       /* an output array overlaps another argument */
+  SUBQUAD_ERR_NONFINITE = 24,   /* an input array holds a NaN or an infinity */
+  SUBQUAD_ERR_SIZE = 25,        /* a size overflows the address space */
+  SUBQUAD_ERR_OVERFLOW = 26,    /* a logit overflows the arrays' data type */
+  SUBQUAD_ERR_MEMORY = 30,      /* memory could not be allocated */
+  SUBQUAD_ERR_WORKSPACE = 31,   /* the call needs more workspace than the context's limit */
+  SUBQUAD_ERR_BUSY = 32,        /* the context is in use by another call */
+  SUBQUAD_ERR_THREADS = 33,     /* a thread could not be started */
+  SUBQUAD_ERR_CANCELLED = 40,   /* the callback asked for the call to be cancelled */
+  SUBQUAD_ERR_UNSUPPORTED = 50, /* this combination is not supported in this version */
+  SUBQUAD_ERR_INTERNAL = 90,    /* an unforeseen fault inside the library or an exception thrown by a callback */
+};
+/* generated: end */
+
+/* Name of a status code without its prefix ("ERR_SHAPE"), "UNKNOWN" for a number that is none.
+ * Owns:    the text is static.
+ * Errors:  cannot fail.
+ * Threads: any.
+ * Since:   0.1 */
+SUBQUAD_API const char* subquad_status_name(subquad_status status);
+
+/* One general sentence about a status code, 0 included.
+ * Owns:    the text is static.
+ * Errors:  cannot fail.
+ * Threads: any.
+ * Since:   0.1 */
+SUBQUAD_API const char* subquad_status_message(subquad_status status);
+
+/* What went wrong in the last call of this thread that failed, naming the argument and its value; "" if none has.
+ * Owns:    the text belongs to the library and holds until this thread's next failing call: copy it.
+ * Errors:  cannot fail.
+ * Threads: each thread has its own.
+ * Since:   0.1 */
+SUBQUAD_API const char* subquad_last_error(void);
+
+/* ---- 3. Version and constants -------------------------------------------------------------------------------- */
+
+/* generated from capi/tables/version.toml: begin */
+#define SUBQUAD_VERSION_MAJOR 0
+#define SUBQUAD_VERSION_MINOR 1
+#define SUBQUAD_VERSION_PATCH 0
+#define SUBQUAD_VERSION_NUMBER 1000
+#define SUBQUAD_VERSION_STRING "0.1.0"
+/* generated: end */
+
+/* Version of the library that was loaded: SUBQUAD_VERSION_NUMBER of its header, major * 1000000 + minor * 1000 + patch.
+ * Within one major version (and, while major is 0, one minor version) newer libraries serve programs built with older headers.
+ * Owns:    nothing.
+ * Errors:  cannot fail.
+ * Threads: any.
+ * Since:   0.1 */
+SUBQUAD_API int64_t subquad_version(void);
+
+/* The same version as text, "major.minor.patch".
+ * Owns:    the text is static.
+ * Errors:  cannot fail.
+ * Threads: any.
+ * Since:   0.1 */
+SUBQUAD_API const char* subquad_version_string(void);
+
+/* Value of a named constant of this header as the loaded library knows it: the function twin of every enumerator and
+ * numeric macro, for bindings that check at load time that both agree. name: "SUBQUAD_ERR_SHAPE" and so on.
+ * Owns:    nothing is kept.
+ * Errors:  SUBQUAD_ERR_NULL; SUBQUAD_ERR_UNKNOWN when no constant has this name.
+ * Threads: any.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_constant(const char* name, int64_t* value_out);
+
+/* The index-th constant, 0 <= index < number of constants: its name and value, in the order of this header.
+ * Owns:    the name is static.
+ * Errors:  SUBQUAD_ERR_NULL; SUBQUAD_ERR_VALUE when index is out of range (which ends an enumeration).
+ * Threads: any.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_constant_at(int64_t index, const char** name_out, int64_t* value_out);
+
+/* ---- 4. Arrays ----------------------------------------------------------------------------------------------- */
+
+/* generated from capi/tables/dtypes.toml: begin */
+enum {
+  SUBQUAD_FLOAT32 = 1, /* IEEE 754 single precision */
+  SUBQUAD_FLOAT64 = 2, /* IEEE 754 double precision */
+  SUBQUAD_INT32 = 3,   /* signed 32-bit integer */
+  SUBQUAD_INT64 = 4,   /* signed 64-bit integer */
+};
+/* generated: end */
+
+#define SUBQUAD_MAX_NDIM 4
+
+/* A view of an array that the caller owns: 80 bytes, fixed for ever (on platforms with 64-bit pointers).
+ * Element (i0, i1, ..) lies at data + (i0 * strides[0] + i1 * strides[1] + ..) * size of an element.
+ * Inputs may have any strides: zero (broadcast) and negative (reversed) included. Elements must be aligned to their size.
+ * Outputs must not make two elements share memory and must not overlap another argument's extent, except where a
+ * function says so. data may be NULL when the array has no elements. */
+typedef struct subquad_array {
+  void* data;
+  int32_t dtype;                     /* SUBQUAD_FLOAT32 .. */
+  int32_t ndim;                      /* 1 .. SUBQUAD_MAX_NDIM */
+  int64_t shape[SUBQUAD_MAX_NDIM];   /* entries beyond ndim are ignored */
+  int64_t strides[SUBQUAD_MAX_NDIM]; /* in elements */
+} subquad_array;
+
+/* ---- 5. Contexts --------------------------------------------------------------------------------------------- */
+
+/* Where a computation runs: its threads, SIMD target, memory limit and callback. One call at a time may use a context; a
+ * second one, from another thread or from the callback, returns SUBQUAD_ERR_BUSY. Use one context per thread that computes.
+ * After fork() a child may go on using the context: its first call starts new threads. */
+typedef struct subquad_context subquad_context;
+
+/* Asked about every 20 ms (at least every 50 ms) during long calls, always on the calling thread.
+ * fraction: how much of the work is done, in [0, 1]; it never falls. Return 0 to go on, anything else to cancel. */
+typedef int32_t (*subquad_callback)(void* user, double fraction);
+
+/* Create a context with the default number of threads (SUBQUAD_NUM_THREADS where it is set to a positive number, else the
+ * processors that this process may run on), the best SIMD target (or the one that SUBQUAD_SIMD_TARGET names), no workspace
+ * limit, no callback. Threads start at the first call that can use them.
+ * Owns:    *context_out is the caller's.
+ * Errors:  SUBQUAD_ERR_NULL, SUBQUAD_ERR_MEMORY, SUBQUAD_ERR_UNKNOWN or SUBQUAD_ERR_VALUE for a bad environment variable;
+ *          then *context_out = NULL.
+ * Threads: any.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_context_create(subquad_context** context_out);
+
+/* Stop the context's threads and release it. NULL is fine.
+ * Owns:    ends the caller's ownership.
+ * Errors:  cannot fail. Must not be called while a call uses the context.
+ * Threads: any.
+ * Since:   0.1 */
+SUBQUAD_API void subquad_context_destroy(subquad_context* context);
+
+/* Set how many threads calls use, the calling one included: 1 .. 1024, or 0 for the default. Results do not depend on it.
+ * Owns:    nothing.
+ * Errors:  SUBQUAD_ERR_NULL, SUBQUAD_ERR_VALUE, SUBQUAD_ERR_BUSY.
+ * Threads: not during a call that uses the context.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_context_set_threads(subquad_context* context, int64_t threads);
+
+/* Limit the memory that one call may take beyond its arrays, in bytes; 0 means no limit.
+ * Owns:    nothing.
+ * Errors:  SUBQUAD_ERR_NULL, SUBQUAD_ERR_VALUE when negative, SUBQUAD_ERR_BUSY.
+ * Threads: not during a call that uses the context.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_context_set_workspace_limit(subquad_context* context, int64_t bytes);
+
+/* Set the progress and cancel callback, or none (NULL). A call that is cancelled returns SUBQUAD_ERR_CANCELLED.
+ * Owns:    user is passed through, and must stay valid while calls use the context.
+ * Errors:  SUBQUAD_ERR_NULL, SUBQUAD_ERR_BUSY.
+ * Threads: not during a call that uses the context. The callback must not throw, longjmp, or use this context.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_context_set_callback(subquad_context* context, subquad_callback callback, void* user);
+
+/* Force the SIMD target by name (see subquad_simd_target_at), or return to the best one (NULL).
+ * Owns:    name is copied.
+ * Errors:  SUBQUAD_ERR_NULL for context, SUBQUAD_ERR_UNKNOWN when name is not among the targets on offer, SUBQUAD_ERR_BUSY.
+ * Threads: not during a call that uses the context.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_context_set_simd_target(subquad_context* context, const char* name);
+
+/* The index-th SIMD target that this build holds and this processor can run, best first; the last is always the portable
+ * one ("SCALAR" or "EMU128", by compiler).
+ * Owns:    the name is static.
+ * Errors:  SUBQUAD_ERR_NULL; SUBQUAD_ERR_VALUE when index is out of range (which ends an enumeration).
+ * Threads: any.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_simd_target_at(int64_t index, const char** name_out);
+
+/* ---- 6. Options ---------------------------------------------------------------------------------------------- */
+
+/* Settings of a call by id. Each has a default or starts unset; a NULL options argument means all defaults. */
+typedef struct subquad_options subquad_options;
+
+/* generated from capi/tables/methods.toml: begin */
+enum {
+  SUBQUAD_METHOD_EXACT = 1, /* every visible pair, in the arrays' own precision; time O(n_q n_k (d + d_v)), memory O(n) */
+};
+/* generated: end */
+
+/* generated from capi/tables/options.toml: begin */
+enum {
+  /* How attention is computed: one of SUBQUAD_METHOD_*.
+   * method, default SUBQUAD_METHOD_EXACT */
+  SUBQUAD_OPTION_METHOD = 10,
+  /* Query i sees only keys at positions <= i + causal_offset.
+   * bool, default 0 */
+  SUBQUAD_OPTION_CAUSAL = 20,
+  /* The offset c: query i stands at position i + c. Unset means 0 where n_q = n_k; required for causal attention or a lag bias
+   * where n_q != n_k.
+   * int, unset, -4611686018427387904 .. 4611686018427387904 */
+  SUBQUAD_OPTION_CAUSAL_OFFSET = 21,
+  /* Factor of the inner products. Unset means 1/sqrt(d).
+   * float, unset, -1e+30 .. 1e+30 */
+  SUBQUAD_OPTION_SCALE = 22,
+  /* Lag of the first entry of lag_bias.
+   * int, default 0, -4611686018427387904 .. 4611686018427387904 */
+  SUBQUAD_OPTION_LAG_MIN = 23,
+  /* Position of key 0: set it when k and v are a slice of a longer sequence of keys.
+   * int, default 0, -4611686018427387904 .. 4611686018427387904 */
+  SUBQUAD_OPTION_KEY_OFFSET = 24,
+  /* Look for NaN and infinities in the inputs first. Switched off, they reach the output as IEEE arithmetic has it, and
+   * overflowing logits go unreported.
+   * bool, default 1 */
+  SUBQUAD_OPTION_CHECK_FINITE = 30,
+  /* Relative Frobenius error asked of each head's output. No method of this version takes it: setting it makes attention
+   * return SUBQUAD_ERR_UNSUPPORTED.
+   * float, unset, 0.0 .. 1.0 */
+  SUBQUAD_OPTION_TOL = 40,
+  /* Share of the pairs (up to 1) or exact keys per query (above 1). No method of this version takes it: setting it makes
+   * attention return SUBQUAD_ERR_UNSUPPORTED.
+   * float, unset, 0.0 .. 9.2e+18 */
+  SUBQUAD_OPTION_BUDGET = 41,
+};
+/* generated: end */
+
+/* generated from capi/tables/types.toml: begin */
+enum {
+  SUBQUAD_TYPE_BOOL = 1,   /* 0 or 1 */
+  SUBQUAD_TYPE_INT = 2,    /* int64_t */
+  SUBQUAD_TYPE_FLOAT = 3,  /* double */
+  SUBQUAD_TYPE_STRING = 4, /* UTF-8 text, zero terminated */
+};
+/* generated: end */
+
+/* Create options at their defaults.
+ * Owns:    *options_out is the caller's.
+ * Errors:  SUBQUAD_ERR_NULL, SUBQUAD_ERR_MEMORY; then *options_out = NULL.
+ * Threads: any.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_options_create(subquad_options** options_out);
+
+/* Release options. NULL is fine.
+ * Owns:    ends the caller's ownership.
+ * Errors:  cannot fail.
+ * Threads: not while another call reads them.
+ * Since:   0.1 */
+SUBQUAD_API void subquad_options_destroy(subquad_options* options);
+
+/* Set an option of type bool (0 or 1) or int.
+ * Owns:    nothing.
+ * Errors:  SUBQUAD_ERR_NULL, SUBQUAD_ERR_UNKNOWN for the id, SUBQUAD_ERR_TYPE, SUBQUAD_ERR_VALUE outside its bounds.
+ * Threads: not while another call reads them.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_options_set_int(subquad_options* options, int32_t option, int64_t value);
+
+/* Set an option of type float.
+ * Owns:    nothing.
+ * Errors:  SUBQUAD_ERR_NULL, SUBQUAD_ERR_UNKNOWN, SUBQUAD_ERR_TYPE, SUBQUAD_ERR_VALUE outside its bounds or NaN.
+ * Threads: not while another call reads them.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_options_set_float(subquad_options* options, int32_t option, double value);
+
+/* Return an option to its default, or to unset where it has none.
+ * Owns:    nothing.
+ * Errors:  SUBQUAD_ERR_NULL, SUBQUAD_ERR_UNKNOWN.
+ * Threads: not while another call reads them.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_options_reset(subquad_options* options, int32_t option);
+
+/* Value of an option of type bool or int.
+ * Owns:    nothing.
+ * Errors:  SUBQUAD_ERR_NULL, SUBQUAD_ERR_UNKNOWN, SUBQUAD_ERR_TYPE, SUBQUAD_ERR_UNSET when it has no value.
+ * Threads: any.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_options_get_int(const subquad_options* options, int32_t option, int64_t* value_out);
+
+/* Value of an option of type float.
+ * Owns:    nothing.
+ * Errors:  SUBQUAD_ERR_NULL, SUBQUAD_ERR_UNKNOWN, SUBQUAD_ERR_TYPE, SUBQUAD_ERR_UNSET when it has no value.
+ * Threads: any.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_options_get_float(const subquad_options* options, int32_t option, double* value_out);
+
+/* What an option is: its name without prefix in lower case ("causal_offset"), its type (SUBQUAD_TYPE_*), and its documentation.
+ * Every *_out may be NULL.
+ * Owns:    the texts are static.
+ * Errors:  SUBQUAD_ERR_UNKNOWN.
+ * Threads: any.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_option_describe(int32_t option, const char** name_out, int32_t* type_out, const char** doc_out);
+
+/* Bounds of an option, both inclusive, as doubles (an int bound beyond 2^53 is rounded outward).
+ * Owns:    nothing.
+ * Errors:  SUBQUAD_ERR_NULL, SUBQUAD_ERR_UNKNOWN.
+ * Threads: any.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_option_bounds(int32_t option, double* lowest_out, double* highest_out);
+
+/* ---- 7. Reports ---------------------------------------------------------------------------------------------- */
+
+/* What a call did: values by key. A key holds any number of values of one type, 0 when the call said nothing of it. */
+typedef struct subquad_report subquad_report;
+
+/* generated from capi/tables/report.toml: begin */
+enum {
+  /* string: method that ran */
+  SUBQUAD_REPORT_METHOD = 10,
+  /* int: visible (query, key) pairs, summed over batch and query heads */
+  SUBQUAD_REPORT_PAIRS = 11,
+  /* float: wall time of the call in seconds */
+  SUBQUAD_REPORT_SECONDS = 12,
+  /* int: threads that the context uses */
+  SUBQUAD_REPORT_THREADS = 13,
+  /* string: SIMD target in use */
+  SUBQUAD_REPORT_SIMD_TARGET = 14,
+  /* int: memory that the call took beyond its arrays, in bytes */
+  SUBQUAD_REPORT_WORKSPACE_BYTES = 15,
+  /* string: version of the library */
+  SUBQUAD_REPORT_VERSION = 50,
+  /* string: SIMD targets that this build and processor offer, best first */
+  SUBQUAD_REPORT_SIMD_TARGETS = 51,
+  /* string: configuration line of the BLAS library */
+  SUBQUAD_REPORT_BLAS = 52,
+  /* string: processor core that the BLAS library chose its kernels for */
+  SUBQUAD_REPORT_BLAS_CORE = 53,
+  /* string: present when the BLAS library fell back to kernels far slower than this processor */
+  SUBQUAD_REPORT_BLAS_WARNING = 54,
+  /* string: version of FFTW */
+  SUBQUAD_REPORT_FFTW_VERSION = 55,
+  /* string: version of Armadillo */
+  SUBQUAD_REPORT_ARMADILLO_VERSION = 56,
+};
+/* generated: end */
+
+/* Create an empty report.
+ * Owns:    *report_out is the caller's.
+ * Errors:  SUBQUAD_ERR_NULL, SUBQUAD_ERR_MEMORY; then *report_out = NULL.
+ * Threads: any.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_report_create(subquad_report** report_out);
+
+/* Release a report. NULL is fine.
+ * Owns:    ends the caller's ownership, and the life of texts that were read from it.
+ * Errors:  cannot fail.
+ * Threads: not while another call reads it.
+ * Since:   0.1 */
+SUBQUAD_API void subquad_report_destroy(subquad_report* report);
+
+/* How many values a key holds, and their type. type_out may be NULL.
+ * Owns:    nothing.
+ * Errors:  SUBQUAD_ERR_NULL, SUBQUAD_ERR_UNKNOWN for the key.
+ * Threads: any, while nothing writes the report.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_report_length(const subquad_report* report, int32_t key, int64_t* length_out, int32_t* type_out);
+
+/* The index-th value of a key of type int.
+ * Owns:    nothing.
+ * Errors:  SUBQUAD_ERR_NULL, SUBQUAD_ERR_UNKNOWN, SUBQUAD_ERR_TYPE, SUBQUAD_ERR_UNSET when the key is empty, SUBQUAD_ERR_VALUE
+ *          when index is out of range.
+ * Threads: any, while nothing writes the report.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_report_get_int(const subquad_report* report, int32_t key, int64_t index, int64_t* value_out);
+
+/* The index-th value of a key of type float.
+ * Owns:    nothing.
+ * Errors:  as subquad_report_get_int.
+ * Threads: any, while nothing writes the report.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_report_get_float(const subquad_report* report, int32_t key, int64_t index, double* value_out);
+
+/* The index-th value of a key of type string.
+ * Owns:    the text belongs to the report, until it is written again or destroyed.
+ * Errors:  as subquad_report_get_int.
+ * Threads: any, while nothing writes the report.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_report_get_string(const subquad_report* report, int32_t key, int64_t index,
+                                                     const char** value_out);
+
+/* The whole report as one JSON object, keys in lower case; a key with one value is a scalar, with several an array.
+ * Owns:    the text belongs to the report, until it is written again or destroyed.
+ * Errors:  SUBQUAD_ERR_NULL, SUBQUAD_ERR_MEMORY.
+ * Threads: one at a time for the same report.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_report_json(subquad_report* report, const char** json_out);
+
+/* Describe the library and the machine: VERSION, SIMD_TARGET, SIMD_TARGETS, THREADS, BLAS, BLAS_CORE, BLAS_WARNING,
+ * FFTW_VERSION, ARMADILLO_VERSION.
+ * context: may be NULL, then threads and SIMD target are those of a new context.
+ * Owns:    report is overwritten.
+ * Errors:  SUBQUAD_ERR_NULL for report, SUBQUAD_ERR_MEMORY; for a NULL context also what subquad_context_create returns.
+ * Threads: any.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_info(subquad_context* context, subquad_report* report);
+
+/* ---- 8. Exact attention -------------------------------------------------------------------------------------- */
+
+/* Softmax attention, every visible pair:
+ *   o[i,:] = sum_j A[i,j] v[j,:] / sum_j A[i,j],   lse[i] = log sum_j A[i,j],   A and positions as at the top of this header.
+ *   q: [.., H_q, n_q, d]  k: [.., H_kv, n_k, d]  v: [.., H_kv, n_k, d_v]  o: [.., H_q, n_q, d_v] (written)  lse: [.., H_q, n_q] (written)
+ *   with .. at most one batch dimension; two dimensions mean one head. All have one dtype, float32 or float64. d >= 1; every
+ *   other extent may be 0. H_q is a multiple of H_kv: query head h reads key/value head h / (H_q / H_kv).
+ *   lag_bias:   NULL or [H_q or 1, L], the arrays' dtype, added to the logits after the scale (ALiBi, T5): the logit at lag t gains
+ *               lag_bias[h, t - lag_min]. The table must cover every lag of a visible pair.
+ *   key_ranges: NULL or int64 [batch or 1, 2] with (start, end): only keys at positions start <= j + key_offset < end are seen
+ *               (padding on either side). start <= end; ranges may reach beyond the keys.
+ *   lse, report: may be NULL.   options: METHOD, CAUSAL, CAUSAL_OFFSET, SCALE, LAG_MIN, KEY_OFFSET, CHECK_FINITE.
+ * Time O(H_q n_q n_k (d + d_v)), memory beyond the arrays O(threads (d + d_v)) where rows are contiguous; else a copy is made.
+ * The same bits for any number of threads.
+ * Owns:    arrays are the caller's; nothing is kept after the return.
+ * Errors:  SUBQUAD_ERR_NULL, SHAPE, DTYPE (mixed dtypes too), STRIDE, ALIAS, SIZE, NONFINITE (the message has the first bad index),
+ *          CONFLICT (n_q != n_k and no CAUSAL_OFFSET where it matters), VALUE (lag_bias too short, start > end), UNSUPPORTED (TOL,
+ *          BUDGET, dense masks), OVERFLOW, MEMORY, WORKSPACE, BUSY, THREADS, CANCELLED.
+ * Threads: one call at a time per context.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_attention(subquad_context* context, const subquad_options* options, const subquad_array* q,
+                                             const subquad_array* k, const subquad_array* v, const subquad_array* lag_bias,
+                                             const subquad_array* key_ranges, const subquad_array* o, const subquad_array* lse,
+                                             subquad_report* report);
+
+/* Gradients of subquad_attention. With P[i,j] = A[i,j] / sum_j A[i,j] = exp(s[i,j] - lse[i]) and dS = P * (do v' - rowsum(do * o)):
+ *   dq = scale dS k,   dk = scale dS' q,   dv = P' do,   d_lag_bias[h, t - lag_min] = sum of dS[i,j] over the pairs of lag t.
+ *   q, k, v, lag_bias, key_ranges, options: as in the forward call.   o, lse: its results.   d_o: [.., H_q, n_q, d_v].
+ *   dq, dk, dv (written): shaped like q, k, v; each may be NULL. d_lag_bias (written): shaped like lag_bias; may be NULL, must be
+ *   NULL without lag_bias. With grouped heads dk, dv are summed over the query heads of a group, d_lag_bias over batch, and over
+ *   heads where lag_bias has one row.
+ *   For a slice of keys (KEY_OFFSET) give the o and lse of the merged whole: dk, dv are final, the dq of the slices add up.
+ * Time about 2.5 times the forward's, memory beyond the arrays O(H n (d + d_v)), no n_q x n_k array. The same bits for any number of threads.
+ * Owns:    arrays are the caller's; nothing is kept after the return.
+ * Errors:  as subquad_attention; SUBQUAD_ERR_CONFLICT for d_lag_bias without lag_bias.
+ * Threads: one call at a time per context.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_attention_backward(subquad_context* context, const subquad_options* options,
+                                                      const subquad_array* q, const subquad_array* k, const subquad_array* v,
+                                                      const subquad_array* lag_bias, const subquad_array* key_ranges,
+                                                      const subquad_array* o, const subquad_array* lse, const subquad_array* d_o,
+                                                      const subquad_array* dq, const subquad_array* dk, const subquad_array* dv,
+                                                      const subquad_array* d_lag_bias, subquad_report* report);
+
+/* ---- 9. Partial results -------------------------------------------------------------------------------------- */
+
+/* Join attention over disjoint sets of keys, each computed by its own call (see KEY_OFFSET):
+ *   lse[i] = log sum_p exp(lse_p[i]),   o[i,:] = sum_p exp(lse_p[i] - lse[i]) o_p[i,:];   o = 0, lse = -inf where every lse_p is -inf.
+ *   o_parts, lse_parts: count >= 1 array views each, [.., n_q, d_v] and [.., n_q], all of one shape and dtype.
+ *   o, lse (written): of the same shape; lse may be NULL. They may be the very views of one part (in place).
+ * Owns:    arrays are the caller's.
+ * Errors:  SUBQUAD_ERR_NULL, VALUE (count < 1), SHAPE, DTYPE, STRIDE, ALIAS, SIZE, NONFINITE (o_parts; NaN or +inf in lse_parts), BUSY,
+ *          MEMORY.
+ * Threads: one call at a time per context.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_attention_merge(subquad_context* context, const subquad_options* options, int64_t count,
+                                                   const subquad_array* o_parts, const subquad_array* lse_parts,
+                                                   const subquad_array* o, const subquad_array* lse);
+
+/* ---- 10. Test data ------------------------------------------------------------------------------------------- */
+
+/* Fill an array with reproducible numbers: element number i in row-major order is a pure function of (seed, stream, i),
+ *   x[i] = low + (high - low) u,   u = w / 2^24 with w the top 24 bits of word i mod 4 of Philox4x32-10(counter = (i / 4, stream), key = seed).
+ * The same in every language, on every machine, for any number of threads: tests and conformance vectors are made with it.
+ *   x: any shape, float32 or float64 (written). The arithmetic is done in double, then rounded to the dtype.
+ * Owns:    the array is the caller's.
+ * Errors:  SUBQUAD_ERR_NULL, SHAPE, DTYPE, STRIDE, SIZE, VALUE (low or high not finite, low > high).
+ * Threads: any.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_fill_uniform(const subquad_array* x, uint64_t seed, uint64_t stream, double low, double high);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,300 @@
+// Method: gradients of tiled attention with recomputed weights (docs/math/exact.md). One task per block of keys: it owns dk and dv of
+// the block, and adds to dq group by group in the order of the blocks, so that the bits do not depend on the number of threads.
+#include <algorithm>
+#include <vector>
+
+#include "core/attention/exact.hpp"
+#include "core/attention/layout.hpp"
+#include "core/parallel/turn.hpp"
+
+namespace subquad::attention {
+
+namespace {
+
+// Heads are taken in waves whose transposed copies stay near this size.
+constexpr int64_t kWaveBytes = int64_t{64} << 20;
+
+template <class T>
+void fill_zero(const View<T, 4>& x) {
+  for (int64_t b = 0; b < x.shape[0]; ++b) {
+    for (int64_t h = 0; h < x.shape[1]; ++h) {
+      for (int64_t i = 0; i < x.shape[2]; ++i) {
+        for (int64_t c = 0; c < x.shape[3]; ++c) *x.at(b, h, i, c) = T{0};
+      }
+    }
+  }
+}
+
+// What the kernels read and write of one query head: all query groups, transposed.
+template <class T>
+struct HeadBuffers {
+  T *q_t, *d_o_t, *dq_t, *lse, *delta;
+  T *q_rows, *d_o_rows;  // groups whose rows cannot be read in place: all of them, or the last one only
+};
+
+template <class T>
+class Backward {
+ public:
+  Backward(Execution& run, const Problem<T>& problem, const View<const T, 4>& o, const View<const T, 3>& lse, const View<const T, 4>& d_o,
+           const Gradients<T>& gradients)
+      : run_(run),
+        p_(problem),
+        o_(o),
+        lse_(lse),
+        d_o_(d_o),
+        out_(gradients),
+        kernels_(simd::attention_kernels<T>(run.target)),
+        stride_(simd::kMaxWidth * kernels_.lanes),
+        groups_(query_groups(p_.n_q(), kernels_.lanes)),
+        d_padded_(round_up(p_.d(), kernels_.lanes)),
+        d_v_padded_(round_up(p_.d_v(), kernels_.lanes)),
+        monitor_(run.callback, p_.pairs()),
+        bias_(run, problem) {
+    k_ = with_contiguous_columns(run, monitor_, p_.k, k_copy_);
+    v_ = with_contiguous_columns(run, monitor_, p_.v, v_copy_);
+    for (int64_t b = 0; b < p_.batch(); ++b) {
+      key_blocks_ = std::max(key_blocks_, (p_.keys_in_range(b).size() + simd::kKeyBlock - 1) / simd::kKeyBlock);
+    }
+    allocate();
+  }
+
+  void compute() {
+    const int64_t units = p_.batch() * p_.kv_heads();
+    for (first_unit_ = 0; first_unit_ < units; first_unit_ += wave_) {
+      const int64_t count = std::min(wave_, units - first_unit_), heads = count * p_.group_size();
+      turns_ = std::vector<Turn>(static_cast<size_t>(heads * groups_));
+      run_.pool.run(heads * groups_, monitor_, [this](int64_t task, int64_t) { prepare(task / groups_, task % groups_); });
+      run_.pool.run(count * key_blocks_, monitor_,
+                    [this](int64_t task, int64_t worker) { differentiate(task / key_blocks_, task % key_blocks_, worker); });
+      if (out_.dq.data != nullptr) {
+        run_.pool.run(heads * groups_, monitor_, [this](int64_t task, int64_t) { store_dq(task / groups_, task % groups_); });
+      }
+    }
+    if (out_.d_lag_bias.data != nullptr) store_bias_gradient();
+  }
+
+ private:
+  void allocate() {
+    head_size_ = groups_ * stride_ * (2 * p_.d() + p_.d_v() + 2) + packed_groups(rows_in_place(p_.q, d_padded_)) * stride_ * d_padded_ +
+                 packed_groups(rows_in_place(d_o_, d_v_padded_)) * stride_ * d_v_padded_;
+    head_size_ = round_up(head_size_, 16);
+    const int64_t unit_bytes = std::max<int64_t>(head_size_ * p_.group_size() * static_cast<int64_t>(sizeof(T)), 1);
+    wave_ = std::clamp<int64_t>(kWaveBytes / unit_bytes, 1, std::max<int64_t>(p_.batch() * p_.kv_heads(), 1));
+    heads_ = run_.workspace.template take<T>(wave_ * p_.group_size() * head_size_);
+
+    const bool wants_bias = out_.d_lag_bias.data != nullptr;
+    bias_size_ = wants_bias ? bias_.stride() : 0;
+    worker_size_ = round_up(2 * (simd::kKeyBlock + simd::kBlockSlack) * stride_ + simd::kKeyBlock * (d_padded_ + d_v_padded_) + bias_size_, 16);
+    workers_ = run_.workspace.template take<T>(run_.pool.threads() * worker_size_);
+    if (wants_bias) {
+      d_bias_ = run_.workspace.template take<double>(bias_.rows() * bias_.stride());
+      std::fill(d_bias_.get(), d_bias_.get() + bias_.rows() * bias_.stride(), 0.0);
+      bias_turns_ = std::vector<Turn>(static_cast<size_t>(bias_.rows()));
+    }
+  }
+
+  // The kernels read whole vectors of a row: in place where that stays inside the row.
+  bool rows_in_place(const View<const T, 4>& view, int64_t padded) const { return view.strides[3] == 1 && view.shape[3] == padded; }
+  int64_t packed_groups(bool in_place) const { return in_place ? 1 : groups_; }
+
+  // Head number `head` of the wave.
+  HeadBuffers<T> buffers(int64_t head) const {
+    const int64_t rows = groups_ * stride_;
+    HeadBuffers<T> b;
+    b.q_t = heads_.get() + head * head_size_;
+    b.d_o_t = b.q_t + rows * p_.d();
+    b.dq_t = b.d_o_t + rows * p_.d_v();
+    b.lse = b.dq_t + rows * p_.d();
+    b.delta = b.lse + rows;
+    b.q_rows = b.delta + rows;
+    b.d_o_rows = b.q_rows + packed_groups(rows_in_place(p_.q, d_padded_)) * stride_ * d_padded_;
+    return b;
+  }
+  int64_t batch_of(int64_t unit) const { return unit / p_.kv_heads(); }
+  int64_t q_head(int64_t unit, int64_t member) const { return unit % p_.kv_heads() * p_.group_size() + member; }
+
+  View<const T, 2> rows_of(const View<const T, 4>& view, int64_t batch, int64_t head, const QueryGroup& queries) const {
+    return {view.at(batch, head, queries.first, 0), {queries.rows, view.shape[3]}, {view.strides[2], view.strides[3]}};
+  }
+
+  // Transposed copies, log-sum-exp and delta of one query group; dq starts at zero.
+  void prepare(int64_t head, int64_t group) {
+    const int64_t unit = first_unit_ + head / p_.group_size(), batch = batch_of(unit), h = q_head(unit, head % p_.group_size());
+    const QueryGroup queries = query_group(group, p_.n_q(), kernels_.lanes);
+    const int64_t stride = queries.stride(kernels_.lanes), first = group * stride_;
+    const HeadBuffers<T> b = buffers(head);
+    const auto q_rows = rows_of(p_.q, batch, h, queries), d_o_rows = rows_of(d_o_, batch, h, queries), o_rows = rows_of(o_, batch, h, queries);
+    transpose_rows(q_rows, static_cast<T>(p_.scale * kLog2E), stride, b.q_t + first * p_.d());
+    transpose_rows(d_o_rows, T{1}, stride, b.d_o_t + first * p_.d_v());
+    std::fill(b.dq_t + first * p_.d(), b.dq_t + (first + stride) * p_.d(), T{0});
+    for (int64_t i = 0; i < stride; ++i) {
+      const bool real = i < queries.rows;
+      b.lse[first + i] = real ? static_cast<T>(static_cast<double>(*lse_.at(batch, h, queries.first + i)) * kLog2E) : T{0};
+      double delta = 0;
+      for (int64_t c = 0; real && c < p_.d_v(); ++c) delta += static_cast<double>(*d_o_rows.at(i, c)) * static_cast<double>(*o_rows.at(i, c));
+      b.delta[first + i] = static_cast<T>(delta);
+    }
+    pack(q_rows, rows_in_place(p_.q, d_padded_), group, stride, d_padded_, b.q_rows);
+    pack(d_o_rows, rows_in_place(d_o_, d_v_padded_), group, stride, d_v_padded_, b.d_o_rows);
+    monitor_.advance(0);
+  }
+
+  // Rows with zeros up to whole vectors and a whole group, for groups that cannot be read in place.
+  void pack(const View<const T, 2>& rows, bool in_place, int64_t group, int64_t stride, int64_t padded, T* store) const {
+    if (in_place && group != groups_ - 1) return;
+    T* const to = store + (in_place ? 0 : group * stride_ * padded);
+    std::fill(to, to + stride * padded, T{0});
+    for (int64_t i = 0; i < rows.shape[0]; ++i) {
+      for (int64_t c = 0; c < rows.shape[1]; ++c) to[i * padded + c] = *rows.at(i, c);
+    }
+  }
+
+  // Rows for the kernel and the distance between them.
+  std::pair<const T*, int64_t> kernel_rows(const View<const T, 4>& view, int64_t padded, const T* store, int64_t batch, int64_t head,
+                                           int64_t group) const {
+    const bool in_place = rows_in_place(view, padded);
+    if (in_place && group != groups_ - 1) return {view.at(batch, head, group * stride_, 0), view.strides[2]};
+    return {store + (in_place ? 0 : group * stride_ * padded), padded};
+  }
+
+  // All queries against one block of keys.
+  void differentiate(int64_t unit_in_wave, int64_t block_index, int64_t worker) {
+    const int64_t unit = first_unit_ + unit_in_wave, batch = batch_of(unit), kv_head = unit % p_.kv_heads();
+    const KeyRange range = p_.keys_in_range(batch);
+    const int64_t j = range.first + block_index * simd::kKeyBlock, keys = std::min(simd::kKeyBlock, range.last - j);
+
+    T* const weights = workers_.get() + worker * worker_size_;
+    simd::BackwardBlock<T> block{};
+    block.weights = weights;
+    block.d_logits = weights + (simd::kKeyBlock + simd::kBlockSlack) * stride_;
+    block.dk = block.d_logits + (simd::kKeyBlock + simd::kBlockSlack) * stride_;
+    block.dv = block.dk + simd::kKeyBlock * d_padded_;
+    T* const d_bias = block.dv + simd::kKeyBlock * d_v_padded_;
+    std::fill(block.dk, d_bias + bias_size_, T{0});
+
+    for (int64_t member = 0; member < p_.group_size(); ++member) {
+      if (keys > 0) differentiate_head(unit, member, unit_in_wave * p_.group_size() + member, j, keys, block_index, block, d_bias);
+      if (bias_size_ > 0 && (bias_.rows() > 1 || member == p_.group_size() - 1)) {
+        add_bias_gradient(q_head(unit, member), bias_.rows() > 1 ? batch * key_blocks_ + block_index : unit * key_blocks_ + block_index, d_bias);
+      }
+    }
+    if (keys <= 0) return;
+    store_rows(out_.dk, batch, kv_head, j, keys, static_cast<T>(p_.scale), block.dk, d_padded_);
+    store_rows(out_.dv, batch, kv_head, j, keys, T{1}, block.dv, d_v_padded_);
+  }
+
+  void differentiate_head(int64_t unit, int64_t member, int64_t head_in_wave, int64_t j, int64_t keys, int64_t block_index,
+                          simd::BackwardBlock<T>& block, T* d_bias) {
+    const int64_t batch = batch_of(unit), h = q_head(unit, member), kv_head = unit % p_.kv_heads();
+    const HeadBuffers<T> b = buffers(head_in_wave);
+    block.d = p_.d();
+    block.d_v = p_.d_v();
+    block.keys = keys;
+    block.k = k_.at(batch, kv_head, j);
+    block.k_stride = k_.strides[2];
+    block.v = v_.at(batch, kv_head, j);
+    block.v_stride = v_.strides[2];
+    for (int64_t group = 0; group < groups_; ++group) {
+      const QueryGroup queries = query_group(group, p_.n_q(), kernels_.lanes);
+      const int64_t diagonal = p_.causal ? queries.first + p_.diagonal() - j : keys, first = group * stride_;
+      if (diagonal + queries.rows <= 0) continue;
+      block.mask = {std::min(diagonal, keys), bias_.at(h, p_.lag(queries.first, j))};
+      block.q_t = b.q_t + first * p_.d();
+      block.d_o_t = b.d_o_t + first * p_.d_v();
+      std::tie(block.q_rows, block.q_rows_stride) = kernel_rows(p_.q, d_padded_, b.q_rows, batch, h, group);
+      std::tie(block.d_o_rows, block.d_o_rows_stride) = kernel_rows(d_o_, d_v_padded_, b.d_o_rows, batch, h, group);
+      block.lse = b.lse + first;
+      block.delta = b.delta + first;
+      block.dq_t = b.dq_t + first * p_.d();
+      block.d_bias = bias_size_ > 0 ? d_bias + (p_.lag(queries.first, j) - bias_.first()) : nullptr;
+      kernels_.backward_keys[queries.width - 1](block);
+      if (out_.dq.data != nullptr) {
+        Turn& turn = turns_[static_cast<size_t>(head_in_wave * groups_ + group)];
+        turn.await(block_index, monitor_);
+        kernels_.backward_queries[queries.width - 1](block);
+        turn.pass();
+      }
+      monitor_.advance(queries.rows * keys);
+    }
+  }
+
+  // This block's share joins the head's (or the common) table, in the order of batch and blocks; the share restarts at zero.
+  void add_bias_gradient(int64_t head, int64_t turn, T* share) {
+    const int64_t row = bias_.row(head);
+    bias_turns_[static_cast<size_t>(row)].await(turn, monitor_);
+    double* const total = d_bias_.get() + row * bias_.stride();
+    for (int64_t t = 0; t < bias_.stride(); ++t) total[t] += static_cast<double>(share[t]);
+    bias_turns_[static_cast<size_t>(row)].pass();
+    std::fill(share, share + bias_.stride(), T{0});
+  }
+
+  static void store_rows(const View<T, 4>& out, int64_t batch, int64_t head, int64_t first, int64_t count, T factor, const T* rows,
+                         int64_t padded) {
+    if (out.data == nullptr) return;
+    for (int64_t r = 0; r < count; ++r) {
+      for (int64_t c = 0; c < out.shape[3]; ++c) *out.at(batch, head, first + r, c) = factor * rows[r * padded + c];
+    }
+  }
+
+  void store_dq(int64_t head, int64_t group) {
+    const int64_t unit = first_unit_ + head / p_.group_size(), h = q_head(unit, head % p_.group_size());
+    const QueryGroup queries = query_group(group, p_.n_q(), kernels_.lanes);
+    const T* const dq_t = buffers(head).dq_t + group * stride_ * p_.d();
+    for (int64_t i = 0; i < queries.rows; ++i) {
+      for (int64_t c = 0; c < p_.d(); ++c) {
+        *out_.dq.at(batch_of(unit), h, queries.first + i, c) = static_cast<T>(p_.scale) * dq_t[c * queries.stride(kernels_.lanes) + i];
+      }
+    }
+    monitor_.advance(0);
+  }
+
+  void store_bias_gradient() const {
+    for (int64_t row = 0; row < bias_.rows(); ++row) {
+      for (int64_t t = 0; t < bias_.count(); ++t) {
+        *out_.d_lag_bias.at(row, bias_.least() + t - p_.lag_min) = static_cast<T>(d_bias_.get()[row * bias_.stride() + simd::kBiasMargin + t]);
+      }
+    }
+  }
+
+  Execution& run_;
+  const Problem<T>& p_;
+  const View<const T, 4>& o_;
+  const View<const T, 3>& lse_;
+  const View<const T, 4>& d_o_;
+  const Gradients<T>& out_;
+  const simd::AttentionKernels<T>& kernels_;
+  const int64_t stride_, groups_, d_padded_, d_v_padded_;  // queries of a full group; groups of a head
+  Monitor monitor_;
+  BiasTable<T> bias_;
+  Aligned<T> k_copy_, v_copy_, heads_, workers_;
+  View<const T, 4> k_, v_;
+  int64_t key_blocks_ = 0, wave_ = 1, first_unit_ = 0;  // a unit is a key/value head of a batch element
+  int64_t head_size_ = 0, worker_size_ = 0, bias_size_ = 0;
+  Aligned<double> d_bias_;
+  std::vector<Turn> turns_, bias_turns_;  // per query group of the wave; per row of the bias table
+};
+
+}  // namespace
+
+template <class T>
+void exact_backward(Execution& run, const Problem<T>& problem, const View<const T, 4>& o, const View<const T, 3>& lse,
+                    const View<const T, 4>& d_o, const Gradients<T>& gradients) {
+  for (const View<T, 4>& out : {gradients.dq, gradients.dk, gradients.dv}) {
+    if (out.data != nullptr) fill_zero(out);
+  }
+  if (gradients.d_lag_bias.data != nullptr) {
+    const auto& [rows, lags] = gradients.d_lag_bias.shape;
+    fill_zero(View<T, 4>{gradients.d_lag_bias.data, {1, 1, rows, lags}, {0, 0, gradients.d_lag_bias.strides[0], gradients.d_lag_bias.strides[1]}});
+  }
+  if (problem.pairs() == 0) return;
+  Backward<T>(run, problem, o, lse, d_o, gradients).compute();
+}
+
+#define SUBQUAD_INSTANTIATE(T)                                                                                                       \
+  template void exact_backward<T>(Execution&, const Problem<T>&, const View<const T, 4>&, const View<const T, 3>&,                   \
+                                  const View<const T, 4>&, const Gradients<T>&);
+SUBQUAD_INSTANTIATE(float)
+SUBQUAD_INSTANTIATE(double)
+#undef SUBQUAD_INSTANTIATE
+
+}  // namespace subquad::attention

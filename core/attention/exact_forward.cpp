@@ -1,0 +1,172 @@
+// Method: tiled attention with an online softmax (docs/math/exact.md). Differs from the usual form: queries lie across vector lanes,
+// and the running maximum is lazy (core/simd/attention_forward-inl.hpp).
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cmath>
+#include <limits>
+#include <string>
+
+#include "core/attention/exact.hpp"
+#include "core/attention/layout.hpp"
+
+namespace subquad::attention {
+
+namespace {
+
+// Query groups that go over the keys together, so that a block of keys and values is read from the second-level cache.
+constexpr int64_t kGroupsPerTask = 4;
+
+template <class T>
+class Forward {
+ public:
+  Forward(Execution& run, const Problem<T>& problem, const View<T, 4>& o, const View<T, 3>& lse)
+      : run_(run),
+        p_(problem),
+        o_(o),
+        lse_(lse),
+        kernels_(simd::attention_kernels<T>(run.target)),
+        stride_(simd::kMaxWidth * kernels_.lanes),
+        tasks_per_head_((query_groups(p_.n_q(), kernels_.lanes) + kGroupsPerTask - 1) / kGroupsPerTask),
+        monitor_(run.callback, p_.pairs()),
+        bias_(run, problem) {
+    k_ = with_contiguous_columns(run, monitor_, p_.k, k_copy_);
+    v_ = with_contiguous_columns(run, monitor_, p_.v, v_copy_);
+    scratch_per_worker_ = round_up(kGroupsPerTask * group_size() + (simd::kKeyBlock + simd::kBlockSlack) * stride_, 16);
+    scratch_ = run.workspace.template take<T>(run.pool.threads() * scratch_per_worker_);
+  }
+
+  void compute() {
+    run_.pool.run(p_.batch() * p_.q_heads() * tasks_per_head_, monitor_, [this](int64_t task, int64_t worker) {
+      const int64_t head = task / tasks_per_head_ % p_.q_heads(), batch = task / tasks_per_head_ / p_.q_heads();
+      // Under a causal mask the last rows are the longest: they start first, so that threads end together.
+      attend(batch, head, tasks_per_head_ - 1 - task % tasks_per_head_, scratch_.get() + worker * scratch_per_worker_);
+    });
+  }
+
+  // Index of the first row with an overflowing logit, in order of batch, head and query, or -1.
+  int64_t overflowed_row() const { return overflowed_.load(); }
+
+ private:
+  // State of one query group during its pass over the keys.
+  struct Group {
+    QueryGroup queries;
+    T *q_t, *o_t, *row_max, *row_sum, *row_sum_low;
+  };
+  int64_t group_size() const { return (p_.d() + p_.d_v() + 3) * stride_; }
+
+  void attend(int64_t batch, int64_t head, int64_t task, T* scratch) {
+    std::array<Group, kGroupsPerTask> groups;
+    const int64_t first = task * kGroupsPerTask;
+    const int64_t count = std::min(kGroupsPerTask, query_groups(p_.n_q(), kernels_.lanes) - first);
+    for (int64_t g = 0; g < count; ++g) groups[g] = begin(batch, head, first + g, scratch + g * group_size());
+    T* weights = scratch + kGroupsPerTask * group_size();
+
+    const QueryGroup& last = groups[count - 1].queries;
+    const KeyRange keys = p_.visible(p_.keys_in_range(batch), last.first + last.rows - 1);
+    for (int64_t j = keys.first; j < keys.last; j += simd::kKeyBlock) {
+      for (int64_t g = 0; g < count; ++g) {
+        const int64_t block = std::min(simd::kKeyBlock, keys.last - j);
+        if (attend_block(batch, head, groups[g], j, block, weights)) monitor_.advance(groups[g].queries.rows * block);
+      }
+    }
+    for (int64_t g = 0; g < count; ++g) finish(batch, head, groups[g]);
+  }
+
+  Group begin(int64_t batch, int64_t head, int64_t index, T* memory) const {
+    const QueryGroup queries = query_group(index, p_.n_q(), kernels_.lanes);
+    T* const o_t = memory + p_.d() * stride_;
+    T* const row_max = o_t + p_.d_v() * stride_;
+    const View<const T, 2> rows{p_.q.at(batch, head, queries.first, 0), {queries.rows, p_.d()}, {p_.q.strides[2], p_.q.strides[3]}};
+    transpose_rows(rows, static_cast<T>(p_.scale * kLog2E), queries.stride(kernels_.lanes), memory);
+    std::fill(o_t, o_t + p_.d_v() * stride_, T{0});
+    std::fill(row_max, row_max + stride_, -std::numeric_limits<T>::infinity());
+    std::fill(row_max + stride_, row_max + 3 * stride_, T{0});
+    return {queries, memory, o_t, row_max, row_max + stride_, row_max + 2 * stride_};
+  }
+
+  // False when no query of the group sees a key of the block.
+  bool attend_block(int64_t batch, int64_t head, const Group& group, int64_t j, int64_t keys, T* weights) const {
+    const QueryGroup& queries = group.queries;
+    const int64_t diagonal = p_.causal ? queries.first + p_.diagonal() - j : keys;
+    if (diagonal + queries.rows <= 0) return false;
+    const int64_t kv_head = head / p_.group_size();
+    simd::ForwardBlock<T> block;
+    block.d = p_.d();
+    block.d_v = p_.d_v();
+    block.keys = keys;
+    block.k = k_.at(batch, kv_head, j);
+    block.k_stride = k_.strides[2];
+    block.v = v_.at(batch, kv_head, j);
+    block.v_stride = v_.strides[2];
+    block.mask = {std::min(diagonal, keys), bias_.at(head, p_.lag(queries.first, j))};
+    block.q_t = group.q_t;
+    block.o_t = group.o_t;
+    block.row_max = group.row_max;
+    block.row_sum = group.row_sum;
+    block.row_sum_low = group.row_sum_low;
+    block.weights = weights;
+    kernels_.forward[queries.width - 1](block);
+    return true;
+  }
+
+  void finish(int64_t batch, int64_t head, const Group& group) {
+    const QueryGroup& queries = group.queries;
+    const int64_t stride = queries.stride(kernels_.lanes);
+    const KeyRange range = p_.keys_in_range(batch);
+    for (int64_t i = 0; i < queries.rows; ++i) {
+      const T sum = group.row_sum[i] + group.row_sum_low[i];
+      const bool sees = p_.visible(range, queries.first + i).size() > 0;
+      // A sum of weights is at least 2^-slack unless logits were infinite: then the row is left NaN and reported.
+      const bool sound = !sees || (sum > 0 && std::isfinite(group.row_max[i]) && std::isfinite(sum));
+      if (!sound) report_overflow((batch * p_.q_heads() + head) * p_.n_q() + queries.first + i);
+      T* const o = o_.at(batch, head, queries.first + i, 0);
+      const T inverse = sees ? T{1} / (sound ? sum : std::numeric_limits<T>::quiet_NaN()) : T{0};
+      for (int64_t c = 0; c < p_.d_v(); ++c) o[c * o_.strides[3]] = group.o_t[c * stride + i] * inverse;
+      if (lse_.data != nullptr) {
+        *lse_.at(batch, head, queries.first + i) =
+            sees ? static_cast<T>((static_cast<double>(group.row_max[i]) + std::log2(static_cast<double>(sum))) * kLn2)
+                 : -std::numeric_limits<T>::infinity();
+      }
+    }
+  }
+
+  void report_overflow(int64_t row) {
+    int64_t seen = overflowed_.load();
+    while ((seen < 0 || row < seen) && !overflowed_.compare_exchange_weak(seen, row)) {
+    }
+  }
+
+  Execution& run_;
+  const Problem<T>& p_;
+  const View<T, 4>& o_;
+  const View<T, 3>& lse_;
+  const simd::AttentionKernels<T>& kernels_;
+  const int64_t stride_;          // of a full query group
+  const int64_t tasks_per_head_;  // each of up to kGroupsPerTask query groups
+  Monitor monitor_;
+  BiasTable<T> bias_;
+  Aligned<T> k_copy_, v_copy_, scratch_;
+  View<const T, 4> k_, v_;
+  int64_t scratch_per_worker_ = 0;
+  std::atomic<int64_t> overflowed_{-1};
+};
+
+}  // namespace
+
+template <class T>
+void exact_forward(Execution& run, const Problem<T>& problem, bool check_overflow, const View<T, 4>& o, const View<T, 3>& lse) {
+  if (o.shape[0] * o.shape[1] * o.shape[2] == 0) return;
+  Forward<T> forward(run, problem, o, lse);
+  forward.compute();
+  if (const int64_t row = forward.overflowed_row(); check_overflow && row >= 0) {
+    const int64_t i = row % problem.n_q(), head = row / problem.n_q() % problem.q_heads(), batch = row / problem.n_q() / problem.q_heads();
+    throw Error(Status::err_overflow, "a logit of q[batch " + std::to_string(batch) + ", head " + std::to_string(head) + ", query " +
+                                          std::to_string(i) + "] overflows the arrays' data type");
+  }
+}
+
+template void exact_forward<float>(Execution&, const Problem<float>&, bool, const View<float, 4>&, const View<float, 3>&);
+template void exact_forward<double>(Execution&, const Problem<double>&, bool, const View<double, 4>&, const View<double, 3>&);
+
+}  // namespace subquad::attention

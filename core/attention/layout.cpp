@@ -1,0 +1,66 @@
+#include "core/attention/layout.hpp"
+
+#include <algorithm>
+
+namespace subquad::attention {
+
+template <class T>
+void transpose_rows(const View<const T, 2>& rows, T factor, int64_t stride, T* out) {
+  // Columns in short runs, so that the rows' cache lines are read once and the lines written stay in the first-level cache.
+  constexpr int64_t kRun = 16;
+  const int64_t count = rows.shape[0], columns = rows.shape[1];
+  for (int64_t c0 = 0; c0 < columns; c0 += kRun) {
+    const int64_t c1 = std::min(c0 + kRun, columns);
+    for (int64_t i = 0; i < count; ++i) {
+      const T* row = rows.at(i, 0);
+      for (int64_t c = c0; c < c1; ++c) out[c * stride + i] = factor * row[c * rows.strides[1]];
+    }
+  }
+  for (int64_t c = 0; c < columns; ++c) std::fill(out + c * stride + count, out + (c + 1) * stride, T{0});
+}
+
+template <class T>
+View<const T, 4> with_contiguous_columns(Execution& run, Monitor& monitor, const View<const T, 4>& view, Aligned<T>& storage) {
+  const auto& [batch, heads, rows, columns] = view.shape;
+  if (view.strides[3] == 1 || columns <= 1 || view.count() == 0) return view;
+  storage = run.workspace.take<T>(view.count());
+  constexpr int64_t kRows = 256;
+  const int64_t blocks = (rows + kRows - 1) / kRows;
+  run.pool.run(batch * heads * blocks, monitor, [&](int64_t task, int64_t) {
+    const int64_t b = task / (heads * blocks), h = task / blocks % heads, first = task % blocks * kRows;
+    for (int64_t r = first; r < std::min(first + kRows, view.shape[2]); ++r) {
+      const T* from = view.at(b, h, r, 0);
+      T* to = storage.get() + ((b * view.shape[1] + h) * view.shape[2] + r) * view.shape[3];
+      for (int64_t c = 0; c < view.shape[3]; ++c) to[c] = from[c * view.strides[3]];
+    }
+    monitor.advance(0);
+  });
+  return {storage.get(), view.shape, {heads * rows * columns, rows * columns, columns, 1}};
+}
+
+template <class T>
+BiasTable<T>::BiasTable(Execution& run, const Problem<T>& problem) {
+  const auto [least, greatest] = problem.visible_lags();
+  if (!problem.has_bias() || least > greatest) return;
+  rows_ = problem.lag_bias.shape[0];
+  first_ = least - simd::kBiasMargin;
+  stride_ = greatest - least + 1 + 2 * simd::kBiasMargin;
+  data_ = run.workspace.template take<T>(rows_ * stride_);
+  std::fill(data_.get(), data_.get() + rows_ * stride_, T{0});
+  for (int64_t head = 0; head < rows_; ++head) {
+    T* row = data_.get() + head * stride_ + simd::kBiasMargin;
+    for (int64_t lag = least; lag <= greatest; ++lag) {
+      row[lag - least] = static_cast<T>(kLog2E * *problem.lag_bias.at(head, lag - problem.lag_min));
+    }
+  }
+}
+
+#define SUBQUAD_INSTANTIATE(T)                                                                                           \
+  template void transpose_rows<T>(const View<const T, 2>&, T, int64_t, T*);                                              \
+  template View<const T, 4> with_contiguous_columns<T>(Execution&, Monitor&, const View<const T, 4>&, Aligned<T>&);      \
+  template class BiasTable<T>;
+SUBQUAD_INSTANTIATE(float)
+SUBQUAD_INSTANTIATE(double)
+#undef SUBQUAD_INSTANTIATE
+
+}  // namespace subquad::attention
