@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "capi/generated/tables.hpp"
+#include "capi/text.hpp"
 
 namespace subquad::capi {
 
@@ -36,7 +37,7 @@ void AttentionArguments::check() const {
 void AttentionArguments::check_options() const {
   for (const auto& row : tables::kOptions) {
     if ((row.id == SUBQUAD_OPTION_TOL || row.id == SUBQUAD_OPTION_BUDGET) && options.is_set(row.id)) {
-      throw Error(Status::err_unsupported, std::string(row.name) + " is " + std::to_string(options.get_float(row.id)) +
+      throw Error(Status::err_unsupported, std::string(row.name) + " is " + text(options.get_float(row.id)) +
                                                ", but method exact, the only one in this version, takes none: leave it unset");
     }
   }

@@ -2,9 +2,11 @@
 
 #include "capi/arrays.hpp"
 #include "capi/barrier.hpp"
+#include "capi/text.hpp"
 #include "core/random/philox.hpp"
 
 using namespace subquad;
+using capi::text;
 
 subquad_status subquad_fill_uniform(const subquad_array* x, uint64_t seed, uint64_t stream, double low, double high) {
   return capi::guarded([&] {
@@ -12,9 +14,10 @@ subquad_status subquad_fill_uniform(const subquad_array* x, uint64_t seed, uint6
     capi::check_array(argument, 1, SUBQUAD_MAX_NDIM);
     capi::check_floating(argument);
     capi::check_output(argument, {});
-    if (!std::isfinite(low)) throw Error(Status::err_value, "low is " + std::to_string(low));
-    if (!std::isfinite(high)) throw Error(Status::err_value, "high is " + std::to_string(high));
-    if (low > high) throw Error(Status::err_value, "low is " + std::to_string(low) + ", above high, " + std::to_string(high));
+    if (!std::isfinite(low)) throw Error(Status::err_value, "low is " + text(low));
+    if (!std::isfinite(high)) throw Error(Status::err_value, "high is " + text(high));
+    if (low > high) throw Error(Status::err_value, "low is " + text(low) + ", above high, " + text(high));
+    if (!std::isfinite(high - low)) throw Error(Status::err_value, "high - low overflows: low is " + text(low) + ", high is " + text(high));
     capi::with_floating(x->dtype, [&](auto zero) {
       using T = decltype(zero);
       const auto view = capi::view_of<T, 4>(argument);

@@ -1,12 +1,13 @@
 #include "capi/options.hpp"
 
 #include <algorithm>
-#include <cstdio>
 
 #include "capi/barrier.hpp"
+#include "capi/text.hpp"
 
 using namespace subquad;
 using capi::required;
+using capi::text;
 
 namespace {
 
@@ -23,13 +24,6 @@ subquad_options::Value default_value(const tables::Option& row) {
   if (row.type == SUBQUAD_TYPE_FLOAT) return row.default_float;
   return row.default_int;
 }
-
-std::string text(double value) {
-  char buffer[32];
-  std::snprintf(buffer, sizeof buffer, "%.17g", value);
-  return buffer;
-}
-std::string text(int64_t value) { return std::to_string(value); }
 
 template <class T>
 void set(subquad_options* options, int32_t option, T value, bool type_fits, T lowest, T highest, const char* wanted) {

@@ -18,7 +18,7 @@
  *     subquad_status, 0 on success; the functions that cannot fail say so.
  *   - Every handle is created by a `_create` and released by the `_destroy` of its type; destroying NULL does nothing.
  *   - A call that fails changes no handle and no input. Failing in validation it writes no output either; failing later
- *     (MEMORY, CANCELLED, OVERFLOW, INTERNAL) it leaves the outputs unspecified.
+ *     (MEMORY, THREADS, CANCELLED, OVERFLOW, INTERNAL) it leaves the outputs unspecified.
  *   - The library prints nothing, ends no process, throws nothing, and changes no other library's settings. Its only
  *     global state is the planner of FFTW, behind one lock.
  *   - Sizes are int64_t. No macro changes the ABI: the precision of a call is the dtype of its arrays.
@@ -249,19 +249,19 @@ enum {
   SUBQUAD_OPTION_CAUSAL = 20,
   /* The offset c: query i stands at position i + c. Unset means 0 where n_q = n_k; required for causal attention or a lag bias
    * where n_q != n_k.
-   * int, unset, -4611686018427387904 .. 4611686018427387904 */
+   * int, unset, -1152921504606846976 .. 1152921504606846976 */
   SUBQUAD_OPTION_CAUSAL_OFFSET = 21,
   /* Factor of the inner products. Unset means 1/sqrt(d).
    * float, unset, -1e+30 .. 1e+30 */
   SUBQUAD_OPTION_SCALE = 22,
   /* Lag of the first entry of lag_bias.
-   * int, default 0, -4611686018427387904 .. 4611686018427387904 */
+   * int, default 0, -1152921504606846976 .. 1152921504606846976 */
   SUBQUAD_OPTION_LAG_MIN = 23,
   /* Position of key 0: set it when k and v are a slice of a longer sequence of keys.
-   * int, default 0, -4611686018427387904 .. 4611686018427387904 */
+   * int, default 0, -1152921504606846976 .. 1152921504606846976 */
   SUBQUAD_OPTION_KEY_OFFSET = 24,
-  /* Look for NaN and infinities in the inputs first. Switched off, they reach the output as IEEE arithmetic has it, and
-   * overflowing logits go unreported.
+  /* Look for NaN and infinities in the inputs first. Switched off, a NaN reaches every row that sees it and may reach rows
+   * beside them, and overflowing logits go unreported.
    * bool, default 1 */
   SUBQUAD_OPTION_CHECK_FINITE = 30,
   /* Relative Frobenius error asked of each head's output. No method of this version takes it: setting it makes attention
@@ -437,7 +437,7 @@ SUBQUAD_API subquad_status subquad_report_json(subquad_report* report, const cha
 
 /* Describe the library and the machine: VERSION, SIMD_TARGET, SIMD_TARGETS, THREADS, BLAS, BLAS_CORE, BLAS_WARNING,
  * FFTW_VERSION, ARMADILLO_VERSION.
- * context: may be NULL, then threads and SIMD target are those of a new context.
+ * context: may be NULL, then threads and SIMD target are those of a new context. No subquad_context_set_* may run beside it.
  * Owns:    report is overwritten.
  * Errors:  SUBQUAD_ERR_NULL for report, SUBQUAD_ERR_MEMORY; for a NULL context also what subquad_context_create returns.
  * Threads: any.
@@ -510,7 +510,7 @@ SUBQUAD_API subquad_status subquad_attention_merge(subquad_context* context, con
  * The same in every language, on every machine, for any number of threads: tests and conformance vectors are made with it.
  *   x: any shape, float32 or float64 (written). The arithmetic is done in double, then rounded to the dtype.
  * Owns:    the array is the caller's.
- * Errors:  SUBQUAD_ERR_NULL, SHAPE, DTYPE, STRIDE, SIZE, VALUE (low or high not finite, low > high).
+ * Errors:  SUBQUAD_ERR_NULL, SHAPE, DTYPE, STRIDE, SIZE, VALUE (low, high or high - low not finite, low > high).
  * Threads: any.
  * Since:   0.1 */
 SUBQUAD_API subquad_status subquad_fill_uniform(const subquad_array* x, uint64_t seed, uint64_t stream, double low, double high);

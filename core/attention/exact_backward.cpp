@@ -1,6 +1,8 @@
 // Method: gradients of tiled attention with recomputed weights (docs/math/exact.md). One task per block of keys: it owns dk and dv of
 // the block, and adds to dq group by group in the order of the blocks, so that the bits do not depend on the number of threads.
 #include <algorithm>
+#include <optional>
+#include <tuple>
 #include <vector>
 
 #include "core/attention/exact.hpp"
@@ -23,6 +25,11 @@ void fill_zero(const View<T, 4>& x) {
       }
     }
   }
+}
+
+template <class T>
+View<T, 4> matrix_as_4d(const View<T, 2>& x) {
+  return {x.data, {1, 1, x.shape[0], x.shape[1]}, {0, 0, x.strides[0], x.strides[1]}};
 }
 
 // What the kernels read and write of one query head: all query groups, transposed.
@@ -279,15 +286,12 @@ class Backward {
 template <class T>
 void exact_backward(Execution& run, const Problem<T>& problem, const View<const T, 4>& o, const View<const T, 3>& lse,
                     const View<const T, 4>& d_o, const Gradients<T>& gradients) {
-  for (const View<T, 4>& out : {gradients.dq, gradients.dk, gradients.dv}) {
+  std::optional<Backward<T>> backward;
+  if (problem.pairs() > 0) backward.emplace(run, problem, o, lse, d_o, gradients);  // may throw: outputs are written after it
+  for (const View<T, 4>& out : {gradients.dq, gradients.dk, gradients.dv, matrix_as_4d(gradients.d_lag_bias)}) {
     if (out.data != nullptr) fill_zero(out);
   }
-  if (gradients.d_lag_bias.data != nullptr) {
-    const auto& [rows, lags] = gradients.d_lag_bias.shape;
-    fill_zero(View<T, 4>{gradients.d_lag_bias.data, {1, 1, rows, lags}, {0, 0, gradients.d_lag_bias.strides[0], gradients.d_lag_bias.strides[1]}});
-  }
-  if (problem.pairs() == 0) return;
-  Backward<T>(run, problem, o, lse, d_o, gradients).compute();
+  if (backward) backward->compute();
 }
 
 #define SUBQUAD_INSTANTIATE(T)                                                                                                       \

@@ -19,20 +19,18 @@ namespace subquad::simd::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-// weights[t..][:] = P, zero where a query does not see a key
-template <class T, int Vectors>
-HWY_INLINE void recompute_weights(const BackwardBlock<T>& b, int64_t t, bool whole) {
+// weights[t..][:] = P, zero where a query does not see a key (which only a partial tile has)
+template <class T, int Vectors, bool kPartial>
+HWY_INLINE void recompute_weights(const BackwardBlock<T>& b, int64_t t) {
   const hn::ScalableTag<T> d;
   constexpr int64_t kLanes = hn::MaxLanes(d), kGroup = Vectors * kLanes;
   Tile<T, kTileRows, Vectors> tile;
-  hn::Vec<decltype(d)> top[Vectors];
-  logits<T, Vectors>(b, t, whole, tile, top);
+  logits<T, Vectors>(b, t, tile);
   HWY_UNROLL(4) for (int v = 0; v < Vectors; ++v) {
     const auto lse = hn::LoadU(d, b.lse + v * kLanes);
     HWY_UNROLL(8) for (int r = 0; r < kTileRows; ++r) {
-      // The order of the operands lets a NaN through.
-      auto weight = exp2(d, hn::Min(hn::Set(d, kExp2Most<T>), hn::Sub(tile.sum[r][v], lse)));
-      if (HWY_UNLIKELY(!whole)) weight = hn::IfThenElseZero(visible_lanes<T>(b, t + r, v), weight);
+      auto weight = exp2(d, at_most(d, kExp2Most<T>, hn::Sub(tile.sum[r][v], lse)));
+      if constexpr (kPartial) weight = hn::IfThenElseZero(visible_lanes<T>(b, t + r, v), weight);
       hn::StoreU(weight, d, b.weights + (t + r) * kGroup + v * kLanes);
     }
   }
@@ -88,8 +86,13 @@ HWY_INLINE int64_t visible_keys(const BackwardBlock<T>& b) {
 template <class T, int Vectors>
 HWY_NOINLINE void backward_keys(const BackwardBlock<T>& b) {
   const int64_t visible = visible_keys<T, Vectors>(b);
+  const int64_t whole = std::min(b.keys, b.mask.diagonal + 1) - kTileRows;  // last tile that every query sees whole
   for (int64_t t = 0; t < visible; t += kTileRows) {
-    recompute_weights<T, Vectors>(b, t, t + kTileRows <= std::min(b.keys, b.mask.diagonal + 1));
+    if (t <= whole) {
+      recompute_weights<T, Vectors, false>(b, t);
+    } else {
+      recompute_weights<T, Vectors, true>(b, t);
+    }
     differentiate_weights<T, Vectors>(b, t);
   }
   if (b.d_bias != nullptr) add_bias_gradient<T, Vectors>(b, visible);

@@ -1,7 +1,8 @@
 // Forward block kernel: logits of a tile of keys in registers, 2^(logit - row_max) stored as weights, then weights' v.
 //
 // The running maximum is lazy: it moves only when a logit exceeds it by more than kSlack, so most tiles go from logits to weights
-// without leaving registers and without touching o_t. Any maximum gives the same quotient; weights stay below 2^kSlack.
+// without leaving registers and without touching o_t. Any maximum gives the same quotient; weights stay below 2^kSlack. A query's
+// maximum moves by its own logits alone, and its sums have the same order in any group: its bits do not depend on other queries.
 // Included once per SIMD target: see core/simd/attention_kernels.cpp.
 #if defined(SUBQUAD_ATTENTION_FORWARD_INL) == defined(HWY_TARGET_TOGGLE)
 #ifdef SUBQUAD_ATTENTION_FORWARD_INL
@@ -42,75 +43,88 @@ class ForwardPass {
   }
 
   HWY_INLINE void run() {
-    const int64_t visible = std::min(b_.keys, kGroup + b_.mask.diagonal);  // keys that some query sees
-    int64_t first = 0;                                                     // of the keys whose weights wait for their values
-    for (int64_t t = 0; t < visible; t += kTileRows) {
-      LogitTile tile;
-      V top[Vectors];
-      const bool whole = t + kTileRows <= std::min(b_.keys, b_.mask.diagonal + 1);
-      logits<T, Vectors>(b_, t, whole, tile, top);
-      if (HWY_UNLIKELY(exceeds(top))) {
-        apply_weights(first, t);
-        first = t;
-        raise(top);
-        logits<T, Vectors>(b_, t, whole, tile, top);  // again rather than kept: a value kept across the branch would leave its register
-      }
-      if (HWY_LIKELY(whole)) {
-        store_weights(tile, t);
-      } else {
-        store_visible_weights(tile, t);
-      }
-    }
-    apply_weights(first, visible);
+    const int64_t visible = std::min(b_.keys, kGroup + b_.mask.diagonal);       // keys that some query sees
+    const int64_t whole = std::min(b_.keys, b_.mask.diagonal + 1) - kTileRows;  // last tile that every query sees whole
+    int64_t t = 0;
+    for (; t <= whole; t += kTileRows) process<false>(t);
+    for (; t < visible; t += kTileRows) process<true>(t);
+    // o_t += v' weights
+    if (t > 0) multiply_add<T, Vectors>(b_.v, 1, b_.v_stride, b_.d_v, b_.weights, kGroup, std::min(t, visible), b_.o_t, kGroup);
     save();
   }
 
  private:
+  // One tile, from logits to weights.
+  template <bool kPartial>
+  HWY_INLINE void process(int64_t t) {
+    LogitTile tile;
+    V top[Vectors];
+    compute<kPartial>(t, tile, top);
+    if (HWY_UNLIKELY(exceeds(top))) {
+      raise(t, kPartial);
+      compute<kPartial>(t, tile, top);  // again rather than kept: a tile kept across the branch would leave its registers
+    }
+    store_weights<kPartial>(tile, t);
+  }
+
+  template <bool kPartial>
+  HWY_INLINE void compute(int64_t t, LogitTile& tile, V (&top)[Vectors]) const {
+    logits<T, Vectors>(b_, t, tile);
+    if constexpr (kPartial) hide<T, Vectors>(b_, t, tile);
+    HWY_UNROLL(4) for (int v = 0; v < Vectors; ++v) {
+      top[v] = tile.sum[0][v];
+      HWY_UNROLL(8) for (int r = 1; r < kTileRows; ++r) top[v] = hn::Max(top[v], tile.sum[r][v]);
+    }
+  }
+
+  static HWY_INLINE auto exceeds(V top, V max) {
+    const D d;
+    return hn::Gt(top, hn::Add(max, hn::Set(d, static_cast<T>(kSlack))));
+  }
+
   HWY_INLINE bool exceeds(const V (&top)[Vectors]) const {
     const D d;
     bool any = false;
-    HWY_UNROLL(4) for (int v = 0; v < Vectors; ++v) {
-      any |= !hn::AllFalse(d, hn::Gt(top[v], hn::Add(max_[v], hn::Set(d, static_cast<T>(kSlack)))));
-    }
+    HWY_UNROLL(4) for (int v = 0; v < Vectors; ++v) any |= !hn::AllFalse(d, exceeds(top[v], max_[v]));
     return any;
   }
 
-  // Move the maximum to `top` and rescale all that was summed so far.
-  HWY_NOINLINE void raise(const V (&top)[Vectors]) {
+  // Where tile t exceeds the maximum, move it there and rescale all that was summed so far and the block's weights.
+  HWY_NOINLINE void raise(int64_t t, bool partial) {
     const D d;
+    LogitTile tile;
+    V top[Vectors];
+    if (partial) {
+      compute<true>(t, tile, top);
+    } else {
+      compute<false>(t, tile, top);
+    }
     for (int v = 0; v < Vectors; ++v) {
-      const V raised = hn::Max(max_[v], top[v]);
+      const V raised = hn::IfThenElse(exceeds(top[v], max_[v]), top[v], max_[v]);
       const V factor = exp2(d, hn::Sub(max_[v], finite_or_zero(raised)));
       max_[v] = raised;
       sum_[v] = hn::Mul(sum_[v], factor);
-      for (T* row : {b_.row_sum, b_.row_sum_low}) {
-        hn::StoreU(hn::Mul(hn::LoadU(d, row + v * kLanes), factor), d, row + v * kLanes);
-      }
-      for (int64_t c = 0; c < b_.d_v; ++c) {
-        T* o = b_.o_t + c * kGroup + v * kLanes;
-        hn::StoreU(hn::Mul(hn::LoadU(d, o), factor), d, o);
-      }
+      rescale(b_.row_sum + v * kLanes, 1, factor);
+      rescale(b_.row_sum_low + v * kLanes, 1, factor);
+      rescale(b_.weights + v * kLanes, t, factor);
+      rescale(b_.o_t + v * kLanes, b_.d_v, factor);
     }
   }
 
+  // One vector in each of `rows` rows.
+  static HWY_INLINE void rescale(T* x, int64_t rows, V factor) {
+    const D d;
+    for (int64_t r = 0; r < rows; ++r, x += kGroup) hn::StoreU(hn::Mul(hn::LoadU(d, x), factor), d, x);
+  }
+
+  template <bool kPartial>
   HWY_INLINE void store_weights(LogitTile& tile, int64_t t) {
     const D d;
     HWY_UNROLL(4) for (int v = 0; v < Vectors; ++v) {
+      const V max = kPartial ? finite_or_zero(max_[v]) : max_[v];
       HWY_UNROLL(8) for (int r = 0; r < kTileRows; ++r) {
-        tile.sum[r][v] = exp2(d, hn::Sub(tile.sum[r][v], max_[v]));
-        hn::StoreU(tile.sum[r][v], d, b_.weights + (t + r) * kGroup + v * kLanes);
-      }
-      sum_[v] = hn::Add(sum_[v], column_sum(tile, v));
-    }
-  }
-
-  HWY_NOINLINE void store_visible_weights(LogitTile& tile, int64_t t) {
-    const D d;
-    for (int v = 0; v < Vectors; ++v) {
-      const V max = finite_or_zero(max_[v]);
-      for (int r = 0; r < kTileRows; ++r) {
-        const V weight = exp2(d, hn::Sub(tile.sum[r][v], max));
-        tile.sum[r][v] = hn::IfThenElseZero(visible_lanes<T>(b_, t + r, v), weight);
+        tile.sum[r][v] = exp2(d, hn::Sub(tile.sum[r][v], max));
+        if constexpr (kPartial) tile.sum[r][v] = hn::IfThenElseZero(visible_lanes<T>(b_, t + r, v), tile.sum[r][v]);
         hn::StoreU(tile.sum[r][v], d, b_.weights + (t + r) * kGroup + v * kLanes);
       }
       sum_[v] = hn::Add(sum_[v], column_sum(tile, v));
@@ -130,13 +144,6 @@ class ForwardPass {
     } else {
       return hn::Add(hn::Add(tile.sum[0][v], tile.sum[1][v]), hn::Add(tile.sum[2][v], tile.sum[3][v]));
     }
-  }
-
-  // o_t += v' weights over keys first .. last-1
-  HWY_INLINE void apply_weights(int64_t first, int64_t last) {
-    if (first == last) return;
-    multiply_add<T, Vectors>(b_.v + first * b_.v_stride, 1, b_.v_stride, b_.d_v, b_.weights + first * kGroup, kGroup, last - first, b_.o_t,
-                             kGroup);
   }
 
   // The block's sum joins the total with the rounding error carried along.

@@ -1,5 +1,5 @@
 // 2^x for vectors: x = n + f with n the nearest integer, a minimax polynomial for 2^f on [-1/2, 1/2], n added to the exponent.
-// Error: below 1 ULP for x in [kExp2Least, kExp2Most] on every target (tests/core/test_exp2.cpp measures it).
+// Range and error: core/simd/exp2_range.hpp.
 // Coefficients: tools/exp2_coefficients.py; relative error 1.9e-9 (degree 6, float) and 3.1e-18 (degree 11, double).
 // Included once per SIMD target: see core/simd/attention_kernels.cpp.
 #if defined(SUBQUAD_EXP2_INL) == defined(HWY_TARGET_TOGGLE)
@@ -41,6 +41,16 @@ HWY_INLINE V exp2_polynomial(D d, V f) {
   return p;
 }
 
+// Bounds that a NaN passes unchanged, which Min and Max do on some targets only.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V at_least(D d, hn::TFromD<D> bound, V x) {
+  return hn::IfThenElse(hn::Lt(x, hn::Set(d, bound)), hn::Set(d, bound), x);
+}
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V at_most(D d, hn::TFromD<D> bound, V x) {
+  return hn::IfThenElse(hn::Gt(x, hn::Set(d, bound)), hn::Set(d, bound), x);
+}
+
 // x <= kExp2Most<T>; a smaller x than kExp2Least<T> gives 2^kExp2Least, a NaN stays one.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V exp2(D d, V x) {
@@ -49,8 +59,7 @@ HWY_INLINE V exp2(D d, V x) {
   constexpr int kMantissaBits = sizeof(T) == 4 ? 23 : 52;
   // Adding 1.5 * 2^mantissa rounds to an integer and leaves it in the low bits.
   const V magic = hn::Set(d, sizeof(T) == 4 ? static_cast<T>(12582912.0) : static_cast<T>(6755399441055744.0));
-  // The order of the operands lets a NaN in x through.
-  x = hn::Max(hn::Set(d, kExp2Least<T>), x);
+  x = at_least(d, kExp2Least<T>, x);
   const V shifted = hn::Add(x, magic);
   const V f = hn::Sub(x, hn::Sub(shifted, magic));
   const auto exponent = hn::ShiftLeft<kMantissaBits>(hn::BitCast(di, shifted));

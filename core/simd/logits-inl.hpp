@@ -33,29 +33,30 @@ HWY_INLINE void tile_rows(const Block& b, const T* base, int64_t stride, int64_t
   for (int r = 0; r < Rows; ++r) rows[r] = base + std::min(t + r, b.keys - 1) * stride;
 }
 
-// tile = logits of keys t .. t + kTileRows - 1 (-inf where a query does not see the key), top = their maximum over the tile.
-// whole: every query sees every key of the tile.
+// tile = logits of keys t .. t + kTileRows - 1, every one of them in the block.
 template <class T, int Vectors, class Block>
-HWY_INLINE void logits(const Block& b, int64_t t, bool whole, Tile<T, kTileRows, Vectors>& tile, hn::Vec<hn::ScalableTag<T>> (&top)[Vectors]) {
+HWY_INLINE void logits(const Block& b, int64_t t, Tile<T, kTileRows, Vectors>& tile) {
   const hn::ScalableTag<T> d;
   constexpr int64_t kLanes = hn::MaxLanes(d);
   const T* rows[kTileRows];
   tile_rows(b, b.k, b.k_stride, t, rows);
   tile.multiply(rows, 1, b.q_t, Vectors * kLanes, b.d);
-  if (b.mask.bias != nullptr) {
-    for (int r = 0; r < kTileRows; ++r) {
-      for (int v = 0; v < Vectors; ++v) tile.sum[r][v] = hn::Add(tile.sum[r][v], hn::LoadU(d, b.mask.bias + v * kLanes - (t + r)));
+  if (HWY_UNLIKELY(b.mask.bias != nullptr)) {
+    HWY_UNROLL(8) for (int r = 0; r < kTileRows; ++r) {
+      HWY_UNROLL(4) for (int v = 0; v < Vectors; ++v) {
+        tile.sum[r][v] = hn::Add(tile.sum[r][v], hn::LoadU(d, b.mask.bias + v * kLanes - (t + r)));
+      }
     }
   }
-  if (HWY_UNLIKELY(!whole)) {
-    const auto hidden = hn::Set(d, -std::numeric_limits<T>::infinity());
-    for (int r = 0; r < kTileRows; ++r) {
-      for (int v = 0; v < Vectors; ++v) tile.sum[r][v] = hn::IfThenElse(visible_lanes<T>(b, t + r, v), tile.sum[r][v], hidden);
-    }
-  }
-  HWY_UNROLL(4) for (int v = 0; v < Vectors; ++v) {
-    top[v] = tile.sum[0][v];
-    HWY_UNROLL(8) for (int r = 1; r < kTileRows; ++r) top[v] = hn::Max(top[v], tile.sum[r][v]);
+}
+
+// -inf where a query does not see a key of the tile, or the block ends.
+template <class T, int Vectors, class Block>
+HWY_INLINE void hide(const Block& b, int64_t t, Tile<T, kTileRows, Vectors>& tile) {
+  const hn::ScalableTag<T> d;
+  const auto hidden = hn::Set(d, -std::numeric_limits<T>::infinity());
+  HWY_UNROLL(8) for (int r = 0; r < kTileRows; ++r) {
+    HWY_UNROLL(4) for (int v = 0; v < Vectors; ++v) tile.sum[r][v] = hn::IfThenElse(visible_lanes<T>(b, t + r, v), tile.sum[r][v], hidden);
   }
 }
 
