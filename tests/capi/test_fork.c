@@ -1,0 +1,59 @@
+/* After fork() a child goes on with the context of its parent, and gets the same bits. */
+#include "support.h"
+
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { SUCCESS = 0, FAILED_CALL = 10, OTHER_BITS = 11, FAILED_OWN_CONTEXT = 12 };
+
+/* In the child: no cmocka, which would report in two processes. */
+static int child(subquad_context* context, const problem* expected, const problem* p) {
+  if (attend(context, NULL, p) != SUBQUAD_OK) return FAILED_CALL;
+  if (!same_bits(&expected->o, &p->o) || !same_bits(&expected->lse, &p->lse)) return OTHER_BITS;
+  subquad_context_destroy(context);
+  subquad_context* own = NULL;
+  if (subquad_context_create(&own) != SUBQUAD_OK || subquad_context_set_threads(own, 2) != SUBQUAD_OK) return FAILED_OWN_CONTEXT;
+  memset(p->o.data, 0, sizeof(float) * (size_t)element_count(&p->o));
+  if (attend(own, NULL, p) != SUBQUAD_OK) return FAILED_OWN_CONTEXT;
+  subquad_context_destroy(own);
+  return same_bits(&expected->o, &p->o) ? SUCCESS : OTHER_BITS;
+}
+
+static void fork_and_compare(int64_t threads) {
+  subquad_context* context = new_context();
+  assert_ok(subquad_context_set_threads(context, threads));
+  problem expected = square_problem(500, 16), again = square_problem(500, 16);
+  assert_ok(attend(context, NULL, &expected));
+  const pid_t pid = fork();
+  assert_true(pid >= 0);
+  if (pid == 0) _exit(child(context, &expected, &again));
+  int status = -1;
+  assert_int_equal(waitpid(pid, &status, 0), pid);
+  assert_true(WIFEXITED(status));
+  assert_int_equal(WEXITSTATUS(status), SUCCESS);
+  assert_ok(attend(context, NULL, &again));
+  assert_true(same_bits(&expected.o, &again.o));
+  problem_free(&expected);
+  problem_free(&again);
+  subquad_context_destroy(context);
+}
+
+static void test_a_context_with_threads(void** state) {
+  (void)state;
+  fork_and_compare(2);
+  fork_and_compare(4);
+}
+
+static void test_a_context_without_threads(void** state) {
+  (void)state;
+  fork_and_compare(1);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_a_context_with_threads),
+      cmocka_unit_test(test_a_context_without_threads),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
