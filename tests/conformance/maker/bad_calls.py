@@ -1,0 +1,69 @@
+"""The table of bad calls: read, checked, and patched into whole calls."""
+
+import copy
+import json
+
+LANGUAGES = {"c", "python", "julia", "rust"}
+BAD_KEYS = {"name", "base", "patch", "code", "message", "message_in", "index", "na"}
+CALL_KEYS = {"function", "dtype", "options", "set_as", "context", "arrays", "count", "fill"}
+ARRAY_KEYS = {"shape", "dtype", "fill", "values", "set", "strides", "same_as", "data"}
+OUTPUTS = {
+    "attention": {"o", "lse"},
+    "attention_backward": {"dq", "dk", "dv", "d_lag_bias"},
+    "attention_merge": {"o", "lse"},
+    "fill_uniform": {"x"},
+}
+
+
+def merge_patch(target, patch):
+    """RFC 7396."""
+    if not isinstance(patch, dict):
+        return copy.deepcopy(patch)
+    result = dict(target) if isinstance(target, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            result.pop(key, None)
+        else:
+            result[key] = merge_patch(result.get(key), value)
+    return result
+
+
+def load(path, tables):
+    """The table with the patched call of every bad call under "call"; anything misspelt is an error."""
+    table = json.loads(path.read_text())
+    assert table["format"] == 1
+    for name, base in table["bases"].items():
+        check_call(f"base {name}", base, tables)
+    names = [bad["name"] for bad in table["calls"]]
+    assert len(set(names)) == len(names), sorted(name for name in set(names) if names.count(name) > 1)
+    for bad in table["calls"]:
+        where = f"bad call {bad['name']}"
+        known(where, bad, BAD_KEYS)
+        known(f"{where}, na", bad.get("na", {}), LANGUAGES)
+        known(f"{where}, message_in", bad.get("message_in", {}), LANGUAGES)
+        known(f"{where}, code", {bad["code"]}, tables.statuses)
+        assert LANGUAGES - set(bad.get("na", {})), f"{where} is expressed nowhere"
+        assert bad["message"], f"{where} asks for no word"
+        bad["call"] = merge_patch(table["bases"][bad["base"]], bad["patch"])
+        check_call(where, bad["call"], tables)
+    return table
+
+
+def known(where, keys, allowed):
+    assert set(keys) <= set(allowed), f"{where}: unknown {sorted(set(keys) - set(allowed))}"
+
+
+def check_call(where, call, tables):
+    known(where, call, CALL_KEYS)
+    known(where, call.get("context", {}), {"threads", "workspace_limit", "simd_target", "state"})
+    known(where, {name for name in call["options"] if not name.isdigit()}, tables.options)
+    for name, array in call["arrays"].items():
+        known(f"{where}, {name}", array, ARRAY_KEYS)
+        known(f"{where}, {name}", {array.get("dtype", call["dtype"])}, tables.dtypes)
+        given = ("fill" in array) + ("values" in array)
+        assert given == (name not in OUTPUTS[call["function"]]), f"{where}, {name}: inputs have values, outputs have none"
+        if "values" in array and "data" not in array:
+            count = 1
+            for extent in array["shape"]:
+                count *= extent
+            assert len(array["values"]) == count, f"{where}, {name}: {len(array['values'])} values for shape {array['shape']}"

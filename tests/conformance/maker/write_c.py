@@ -1,0 +1,146 @@
+"""The tables as C: initialisers of the types in ../tables.h."""
+
+import json
+import math
+
+import bad_calls
+import layouts
+import numbers_text
+import tables
+
+WARNING = "/* Made by tests/conformance/generate.py: do not edit. */\n"
+FUNCTIONS = {name: name.upper() for name in ("attention", "attention_backward", "attention_merge", "fill_uniform")}
+
+
+def text(x):
+    return "NULL" if x is None else json.dumps(x)
+
+
+def real(x):
+    """A double from a number, or from a string that stands for one."""
+    x = float(x)
+    if math.isnan(x):
+        return "NAN"
+    if math.isinf(x):
+        return "INFINITY" if x > 0 else "-INFINITY"
+    return floating(repr(x))
+
+
+def floating(word):
+    special = {"nan": "NAN", "inf": "INFINITY", "-inf": "-INFINITY"}
+    return special.get(word) or (word if any(c in word for c in ".e") else word + ".0")
+
+
+def integer(x):
+    return str(x) if abs(x) < 2**31 else f"INT64_C({x})"
+
+
+def pointer(type_name, initialiser):
+    """The address of an object that lives as long as the program."""
+    return f"&(const {type_name}){initialiser}" if initialiser else "NULL"
+
+
+def array_pointer(type_name, items):
+    return f"({type_name}[]){{{', '.join(items)}}}" if items else "NULL"
+
+
+def fill_text(fill):
+    return fill and f"{{UINT64_C({fill['seed']}), UINT64_C({fill['stream']}), {real(fill['low'])}, {real(fill['high'])}}}"
+
+
+def place(array):
+    """strides, offset and size of an array in its buffer, in elements."""
+    shape = array["shape"]
+    if "layout" in array:
+        return array["layout"]["strides"], array["layout"]["offset"], array["layout"]["size"]
+    strides = array.get("strides") or layouts.contiguous_strides(shape)
+    if array.get("data") == "one":
+        return strides, 0, 1
+    if 0 in shape:
+        return strides, 0, 0
+    reach = [(n - 1) * s for n, s in zip(shape, strides, strict=True)]
+    lowest = sum(r for r in reach if r < 0)
+    return strides, -lowest, sum(r for r in reach if r > 0) - lowest + 1
+
+
+def list_of(values):
+    return "{" + ", ".join(integer(x) for x in values) + "}"
+
+
+def array_text(name, array, dtype, is_output, write):
+    dtype = array.get("dtype", dtype)
+    strides, offset, size = place(array)
+    values = [floating(write(x)) for x in array.get("values", [])]
+    sets = [f"{{{index}, {real(value)}}}" for index, value in array.get("set", [])]
+    budget = floating(numbers_text.rounded_up(array["budget"])) if "budget" in array else "0"
+    return (
+        f"{{{text(name)}, {int(is_output)}, SUBQUAD_{dtype.upper()}, {len(array['shape'])}, {list_of(array['shape'])}, {list_of(strides)}, "
+        f"{offset}, {size}, {pointer('fill_spec', fill_text(array.get('fill')))}, {array_pointer('const double', values)}, {budget}, "
+        f"{array_pointer('const set_spec', sets)}, {len(sets)}, {text(array.get('same_as'))}, DATA_{array.get('data', 'whole').upper()}}}"
+    )
+
+
+def option_text(name, value, set_as):
+    if name.isdigit():
+        return f"{{{name}, 0, {integer(value)}, 0}}"
+    row = tables.options[name]
+    constant = f"SUBQUAD_OPTION_{name.upper()}"
+    if isinstance(value, str) and row["type"] == "method":
+        return f"{{{constant}, 0, SUBQUAD_METHOD_{value.upper()}, 0}}"
+    if set_as.get(name, "float" if row["type"] == "float" or isinstance(value, (float, str)) else "int") == "float":
+        return f"{{{constant}, 1, 0, {real(value)}}}"
+    return f"{{{constant}, 0, {integer(int(value))}, 0}}"
+
+
+def context_text(context):
+    settings = [pointer("int64_t", f"{{{context[key]}}}" if key in context else None) for key in ("threads", "workspace_limit")]
+    return f"{{{', '.join(settings)}, {text(context.get('simd_target'))}, CONTEXT_{context.get('state', 'open').upper()}}}"
+
+
+def call_text(name, call, arrays):
+    """arrays: the initialisers, finished."""
+    options = [option_text(key, value, call.get("set_as", {})) for key, value in call["options"].items()]
+    return (
+        f"{{{text(name)}, {FUNCTIONS[call['function']]}, {array_pointer('const option_spec', options)}, {len(options)},\n"
+        f" {array_pointer('const array_spec', arrays)}, {len(arrays)},\n"
+        f" {call.get('count', 0)}, {pointer('fill_spec', fill_text(call.get('fill')))}, {context_text(call.get('context', {}))}, "
+        f"{call.get('in_place', -1)}, {call.get('pairs', -1)}}}"
+    )
+
+
+def good_call_text(case):
+    dtype = case["dtype"]
+    arrays = [
+        array_text(name, array, dtype, False, lambda x, array=array: numbers_text.shortest(float(x), array.get("dtype", dtype)))
+        for name, array in case["inputs"].items()
+    ]
+    arrays += [
+        array_text(name, array, dtype, True, numbers_text.expected_writer(array, dtype))
+        for name, array in case["outputs"].items()
+    ]
+    return call_text(case["name"], case, arrays)
+
+
+def cases_text(cases):
+    calls = ",\n".join(good_call_text(case) for case in cases)
+    return f"{WARNING}static const call_spec cases[] = {{\n{calls}}};\n"
+
+
+def plain_call_text(name, call):
+    outputs = bad_calls.OUTPUTS[call["function"]]
+    arrays = [array_text(key, array, call["dtype"], key in outputs, numbers_text.exact) for key, array in call["arrays"].items()]
+    return call_text(name, call, arrays)
+
+
+def bad_call_text(bad, bases):
+    words = [text(word) for word in bad["message"] + [str(i) for i in bad.get("index", [])]] + ["NULL"]
+    reason = bad.get("na", {}).get("c")
+    call = plain_call_text(bad["name"], bases[bad["base"]] if reason else bad["call"])
+    base = list(bases).index(bad["base"])
+    return f"{{{call},\n {base}, SUBQUAD_{bad['code']}, {array_pointer('const char* const', words)}, {text(reason)}}}"
+
+
+def bad_calls_text(table):
+    bases = ",\n".join(plain_call_text(f"base {name}", base) for name, base in table["bases"].items())
+    calls = ",\n".join(bad_call_text(bad, table["bases"]) for bad in table["calls"])
+    return f"{WARNING}static const call_spec bad_bases[] = {{\n{bases}}};\n\nstatic const bad_call bad_calls[] = {{\n{calls}}};\n"

@@ -1,0 +1,76 @@
+/* What generated/cases.h and generated/bad_calls.h are made of; README.md says what the fields mean. */
+#ifndef SUBQUAD_CONFORMANCE_TABLES_H
+#define SUBQUAD_CONFORMANCE_TABLES_H
+
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "subquad.h"
+
+typedef enum function_id { ATTENTION, ATTENTION_BACKWARD, ATTENTION_MERGE, FILL_UNIFORM } function_id;
+typedef enum data_kind { DATA_WHOLE, DATA_NULL, DATA_MISALIGNED, DATA_ONE } data_kind;
+typedef enum context_state { CONTEXT_OPEN, CONTEXT_NULL, CONTEXT_CLOSED } context_state;
+
+typedef struct fill_spec {
+  uint64_t seed, stream;
+  double low, high;
+} fill_spec;
+
+typedef struct set_spec {
+  int64_t index;
+  double value;
+} set_spec;
+
+typedef struct array_spec {
+  const char* name;
+  int is_output;
+  int32_t dtype, ndim;
+  int64_t shape[SUBQUAD_MAX_NDIM], strides[SUBQUAD_MAX_NDIM];
+  int64_t offset, size; /* of element (0, 0, ..) in its buffer, and of the buffer, in elements */
+  const fill_spec* fill;
+  const double* values; /* given (inputs) or expected (outputs); NULL where there are none */
+  double budget;
+  const set_spec* set;
+  size_t set_count;
+  const char* same_as; /* NULL or the array whose memory this one shares */
+  data_kind data;
+} array_spec;
+
+typedef struct option_spec {
+  int32_t id;
+  int is_float;
+  int64_t int_value;
+  double float_value;
+} option_spec;
+
+typedef struct context_spec {
+  const int64_t* threads;
+  const int64_t* workspace_limit;
+  const char* simd_target;
+  context_state state;
+} context_spec;
+
+typedef struct call_spec {
+  const char* name;
+  function_id function;
+  const option_spec* options;
+  size_t option_count;
+  const array_spec* arrays;
+  size_t array_count;
+  int64_t count;         /* of parts, for a merge */
+  const fill_spec* fill; /* arguments of fill_uniform */
+  context_spec context;
+  int in_place;  /* part whose views are the outputs, or -1 */
+  int64_t pairs; /* expected in the report, or -1 */
+} call_spec;
+
+typedef struct bad_call {
+  call_spec call;
+  size_t base; /* in bad_bases */
+  subquad_status code;
+  const char* const* words; /* ends with NULL */
+  const char* not_in_c;     /* NULL or why C cannot make this call */
+} bad_call;
+
+#endif
