@@ -1,0 +1,68 @@
+"""NumPy arrays as the views (address, dtype, shape, strides) of the raw layer, without copies."""
+
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from ._constants import MAX_NDIM, Dtype, Status
+from ._errors import SubquadError, error
+
+FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
+View: TypeAlias = tuple[int, int, tuple[int, ...], tuple[int, ...]]
+
+#: Id of each NumPy dtype that the library knows. Byte-swapped ones are other dtypes.
+DTYPES = {np.dtype(dtype.name.lower()): dtype.value for dtype in Dtype}
+
+
+def view(name: str, array: object, lowest_ndim: int = 1) -> View:
+    """The view of an input array; `name` is what errors call it."""
+    if array is None:
+        raise error(Status.ERR_NULL, f"{name} is None, not a numpy.ndarray")
+    if not isinstance(array, np.ndarray):
+        raise error(Status.ERR_DTYPE, f"{name} is a {type(array).__module__}.{type(array).__name__}, not a numpy.ndarray")
+    if isinstance(array, np.ma.MaskedArray):
+        raise error(Status.ERR_DTYPE, f"{name} is a masked array, whose mask would be ignored")
+    dtype = DTYPES.get(array.dtype)
+    if dtype is None:
+        raise _dtype_error(name, array.dtype)
+    if not lowest_ndim <= array.ndim <= MAX_NDIM:
+        raise error(Status.ERR_SHAPE, f"{name} has {array.ndim} dimensions, not {lowest_ndim} to {MAX_NDIM}")
+    return array.__array_interface__["data"][0], dtype, array.shape, _strides(name, array)
+
+
+def optional_view(name: str, array: object) -> View | None:
+    """The view of an array that may be left out."""
+    return None if array is None else view(name, array)
+
+
+def writable_view(name: str, array: object, lowest_ndim: int = 1) -> View:
+    """The view of an array that the call will fill."""
+    result = view(name, array, lowest_ndim)
+    if not array.flags.writeable:  # type: ignore[attr-defined]
+        raise error(Status.ERR_VALUE, f"{name} is read-only")
+    return result
+
+
+def empty(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> FloatArray:
+    """A new array for a result."""
+    try:
+        return np.empty(shape, dtype)
+    except (MemoryError, ValueError) as cause:  # ValueError: more bytes than an address can count
+        code = Status.ERR_MEMORY if isinstance(cause, MemoryError) else Status.ERR_SIZE
+        raise error(code, f"{name} of shape {shape} and dtype {dtype} could not be allocated") from cause
+
+
+def _strides(name: str, array: npt.NDArray[Any]) -> tuple[int, ...]:
+    size = array.itemsize
+    uneven = [axis for axis, stride in enumerate(array.strides) if stride % size]
+    if uneven and any(array.shape[axis] > 1 for axis in uneven):
+        raise error(Status.ERR_STRIDE, f"{name} has strides {array.strides} in bytes, not multiples of its item size {size}")
+    return tuple([stride // size for stride in array.strides])  # where an extent is 1, the rounding down does not matter
+
+
+def _dtype_error(name: str, dtype: np.dtype[Any]) -> SubquadError:
+    if dtype.newbyteorder("=") in DTYPES:
+        return error(Status.ERR_DTYPE, f"{name} is {dtype.str}, byte-swapped; convert it with .astype('{dtype.name}')")
+    known = ", ".join(str(known) for known in DTYPES)
+    return error(Status.ERR_DTYPE, f"{name} is {dtype}, not one of {known}")

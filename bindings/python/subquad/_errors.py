@@ -1,0 +1,81 @@
+"""The exception of the package, one subclass for each built-in exception that callers may expect."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ._constants import Status
+
+
+class SubquadError(Exception):
+    """A call was refused or failed.
+
+    `code` is the `Status`, `name` its name ("ERR_SHAPE"). The text names the argument and its value. Errors of value and shape
+    are also `ValueError`, of type and dtype `TypeError`, of memory `MemoryError`; an overflowing logit is an `OverflowError`,
+    and what this version does not offer a `NotImplementedError`.
+    """
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(code, message)  # both are in args: the exception survives pickling
+        self.code = Status(code)
+        self.message = message
+
+    @property
+    def name(self) -> str:
+        return self.code.name
+
+    def __str__(self) -> str:
+        return f"{self.message} [{self.name}]"
+
+
+class SubquadValueError(SubquadError, ValueError):
+    """An argument's value or an array's shape is at fault."""
+
+
+class SubquadTypeError(SubquadError, TypeError):
+    """An argument's type or an array's dtype is at fault."""
+
+
+class SubquadMemoryError(SubquadError, MemoryError):
+    """Memory ran out, or its limit was reached."""
+
+
+class SubquadOverflowError(SubquadError, OverflowError):
+    """A logit overflows the arrays' dtype."""
+
+
+class SubquadUnsupportedError(SubquadError, NotImplementedError):
+    """This version does not offer what was asked for."""
+
+
+_CLASSES: dict[Status, type[SubquadError]] = {
+    Status.ERR_NULL: SubquadTypeError,  # None where an array is needed
+    Status.ERR_VALUE: SubquadValueError,
+    Status.ERR_UNKNOWN: SubquadValueError,
+    Status.ERR_CONFLICT: SubquadValueError,
+    Status.ERR_SHAPE: SubquadValueError,
+    Status.ERR_STRIDE: SubquadValueError,
+    Status.ERR_ALIAS: SubquadValueError,
+    Status.ERR_NONFINITE: SubquadValueError,
+    Status.ERR_SIZE: SubquadValueError,
+    Status.ERR_TYPE: SubquadTypeError,
+    Status.ERR_DTYPE: SubquadTypeError,
+    Status.ERR_MEMORY: SubquadMemoryError,
+    Status.ERR_WORKSPACE: SubquadMemoryError,
+    Status.ERR_OVERFLOW: SubquadOverflowError,
+    Status.ERR_UNSUPPORTED: SubquadUnsupportedError,
+}
+
+
+def error(code: int, message: str) -> SubquadError:
+    """The exception of a status code."""
+    return _CLASSES.get(Status(code), SubquadError)(code, message)
+
+
+@contextmanager
+def naming(theirs: str, ours: str) -> Iterator[None]:
+    """Let errors of the library call an argument by its name here."""
+    try:
+        yield
+    except SubquadError as failure:
+        raise error(failure.code, re.sub(rf"\b{theirs}\b", ours, failure.message)) from None

@@ -1,0 +1,162 @@
+"""Softmax attention."""
+
+from __future__ import annotations  # signatures show short names
+
+from collections.abc import Sequence
+from typing import Any, Literal, Unpack, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from ._arrays import FloatArray, empty, optional_view, view, writable_view
+from ._context import borrow
+from ._errors import naming
+from ._library import raw
+from ._options import options
+from ._report import Report, new_report, read_report
+from ._settings import Settings, as_key_ranges, explain_keywords, lag_bias_view
+
+
+class ForwardSettings(Settings, total=False):
+    """Types of the keyword arguments of `attention`."""
+
+    out: FloatArray | None
+
+
+@overload
+def attention(
+    q: FloatArray,
+    k: FloatArray,
+    v: FloatArray,
+    *,
+    return_lse: Literal[False] = False,
+    return_report: Literal[False] = False,
+    **settings: Unpack[ForwardSettings],
+) -> FloatArray: ...
+@overload
+def attention(
+    q: FloatArray,
+    k: FloatArray,
+    v: FloatArray,
+    *,
+    return_lse: Literal[True],
+    return_report: Literal[False] = False,
+    **settings: Unpack[ForwardSettings],
+) -> tuple[FloatArray, FloatArray]: ...
+@overload
+def attention(
+    q: FloatArray,
+    k: FloatArray,
+    v: FloatArray,
+    *,
+    return_lse: Literal[False] = False,
+    return_report: Literal[True],
+    **settings: Unpack[ForwardSettings],
+) -> tuple[FloatArray, Report]: ...
+@overload
+def attention(
+    q: FloatArray,
+    k: FloatArray,
+    v: FloatArray,
+    *,
+    return_lse: Literal[True],
+    return_report: Literal[True],
+    **settings: Unpack[ForwardSettings],
+) -> tuple[FloatArray, FloatArray, Report]: ...
+@explain_keywords
+def attention(
+    q: FloatArray,
+    k: FloatArray,
+    v: FloatArray,
+    *,
+    causal: bool = False,
+    causal_offset: int | None = None,
+    scale: float | None = None,
+    lag_bias: FloatArray | None = None,
+    lag_min: int = 0,
+    key_ranges: npt.NDArray[np.int64] | Sequence[tuple[int, int]] | None = None,
+    key_offset: int = 0,
+    method: str | None = None,
+    tol: float | None = None,
+    budget: float | None = None,
+    check_finite: bool = True,
+    out: FloatArray | None = None,
+    return_lse: bool = False,
+    return_report: bool = False,
+    threads: int | None = None,
+) -> Any:
+    """Softmax attention over every visible pair of query and key.
+
+        s[i,j] = scale <q[i,:], k[j,:]> + lag_bias[t - lag_min],      t = (i + causal_offset) - (j + key_offset), the pair's lag
+        o[i,:] = sum_j exp(s[i,j]) v[j,:] / sum_j exp(s[i,j]),        lse[i] = log(sum_j exp(s[i,j])), the natural logarithm,
+
+    over the keys j that query i sees; a query that sees none has o = 0 and lse = -inf.
+
+    Shapes: q [batch, H_q, n_q, d], k [batch, H_kv, n_k, d], v [batch, H_kv, n_k, d_v], o [batch, H_q, n_q, d_v], lse [batch, H_q,
+    n_q]. The batch, or batch and heads, may be left out in all of them. H_q is a multiple of H_kv; query head h reads key/value head
+    h // (H_q // H_kv). Every extent but d may be 0. One dtype, float32 or float64, for all arrays; any strides; nothing is copied
+    where rows are contiguous.
+
+    causal         Query i sees only keys of lag >= 0.
+    causal_offset  The position of query 0. Required for causal attention and for lag_bias where n_q != n_k; else 0.
+    scale          1/sqrt(d) unless given.
+    lag_bias       [H_q or 1, L]: a bias in the lag, for the lags lag_min .. lag_min + L - 1; they must cover every visible pair.
+    key_ranges     [batch or 1, 2], int64 or a list of pairs: only keys at positions start <= j + key_offset < end are seen.
+    key_offset     The position of key 0: set it when k and v are a slice of a longer sequence, and join the slices with `merge`.
+    method         "exact", which is also the default. It takes time O(H_q n_q n_k (d + d_v)) and memory O(n).
+    tol, budget    For methods that approximate, of which this version has none: giving one is ERR_UNSUPPORTED.
+    check_finite   Look for NaN and infinities first. Without it they reach the output, and rows beside those that see them.
+    out            An array of o's shape and dtype to fill and return; it must not overlap an input.
+    return_lse     Return lse too.
+    return_report  Return a `Report` too: pairs, seconds, threads, SIMD target, memory.
+    threads        How many threads to use, at least 1; None for the default: SUBQUAD_NUM_THREADS in the environment, else the
+                   processors that this process may run on. The result is the same to the last bit for any number.
+
+    Returns o, or a tuple of o and what else was asked for. The GIL is released meanwhile; Ctrl-C ends the call.
+
+    Raises `SubquadError`: ERR_SHAPE, ERR_STRIDE, ERR_ALIAS, ERR_SIZE, ERR_VALUE, ERR_CONFLICT and ERR_NONFINITE (naming the first
+    bad element), which are also `ValueError`; ERR_DTYPE and ERR_TYPE, also `TypeError`; ERR_MEMORY, also `MemoryError`; ERR_OVERFLOW
+    (a logit), also `OverflowError`; ERR_UNSUPPORTED, also `NotImplementedError`; ERR_THREADS. A call that is refused for its arguments
+    leaves `out` alone; after one that fails later it is unspecified.
+
+    Sources: attention, Vaswani et al., arXiv 1706.03762; one-pass softmax, Milakov and Gimelshein, arXiv 1805.02867; grouped heads,
+    Ainslie et al., arXiv 2305.13245; a bias linear in the lag, Press et al., arXiv 2108.12409.
+
+    >>> import subquad
+    >>> q, k, v = (subquad.fill_uniform((3, 4), seed=1, stream=s, low=-1, high=1, dtype="float32") for s in range(3))
+    >>> o, lse = subquad.attention(q, k, v, causal=True, return_lse=True)
+    >>> bool((o[0] == v[0]).all())  # the first query sees the first key only
+    True
+    >>> o.shape, lse.shape
+    ((3, 4), (3,))
+    """
+    ranges = as_key_ranges(key_ranges)
+    views = [
+        view("q", q, 2),
+        view("k", k, 2),
+        view("v", v, 2),
+        lag_bias_view(lag_bias),
+        optional_view("key_ranges", ranges),
+    ]
+    o = empty("o", (*q.shape[:-1], v.shape[-1]), q.dtype) if out is None else out
+    lse = empty("lse", q.shape[:-1], q.dtype) if return_lse else None
+    views += [writable_view("out", o), optional_view("lse", lse)]
+    chosen = options(
+        causal=causal,
+        causal_offset=causal_offset,
+        scale=scale,
+        lag_min=lag_min,
+        key_offset=key_offset,
+        method=method,
+        tol=tol,
+        budget=budget,
+        check_finite=check_finite,
+    )
+    with chosen as settings, new_report() as report, borrow(threads) as context, naming("o", "o" if out is None else "out"):
+        raw.subquad_attention(context, settings, *views, report)
+        results: list[FloatArray | Report] = [o]
+        if lse is not None:
+            results.append(lse)
+        if return_report:
+            results.append(read_report(report))
+    return tuple(results) if len(results) > 1 else o

@@ -1,0 +1,81 @@
+"""The keyword arguments that forward and backward share, and help for those who bring keywords from other libraries."""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, ParamSpec, TypedDict, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from ._arrays import FloatArray, View, optional_view
+from ._constants import Status
+from ._errors import error
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Settings(TypedDict, total=False):
+    """Types of the shared keyword arguments; `attention` documents them."""
+
+    causal: bool
+    causal_offset: int | None
+    scale: float | None
+    lag_bias: FloatArray | None
+    lag_min: int
+    key_ranges: npt.NDArray[np.int64] | Sequence[tuple[int, int]] | None
+    key_offset: int
+    method: str | None
+    tol: float | None
+    budget: float | None
+    check_finite: bool
+    threads: int | None
+
+
+_DENSE_MASKS = (
+    "dense masks and biases are not supported; use causal= and causal_offset= for causal attention, key_ranges= for padding, "
+    "and lag_bias= for a bias that depends on the relative position only (ALiBi, T5)"
+)
+
+_MASKS = {"mask", "attn_mask", "attention_mask", "bias", "attn_bias"}
+_RENAMED = {
+    "is_causal": "use causal=",
+    "key_padding_mask": "use key_ranges=",
+    "softmax_scale": "use scale=",
+    "enable_gqa": "leave it out: grouped heads follow from the shapes",
+    "dropout_p": "leave it out: there is no dropout",
+}
+
+
+def explain_keywords(function: Callable[P, R]) -> Callable[P, R]:
+    """Answer the keywords that similar functions of other libraries have with the way to say it here."""
+
+    @functools.wraps(function)
+    def explained(*args: P.args, **kwargs: P.kwargs) -> R:
+        for name in kwargs:
+            if name in _MASKS:
+                raise error(Status.ERR_UNSUPPORTED, f"{name}: {_DENSE_MASKS}")
+            if name in _RENAMED:
+                raise TypeError(f"{function.__name__}() has no keyword argument '{name}': {_RENAMED[name]}")
+        return function(*args, **kwargs)
+
+    return explained
+
+
+def as_key_ranges(key_ranges: Any) -> Any:
+    """A sequence of pairs as an array; an array stays what it is."""
+    if key_ranges is None or isinstance(key_ranges, np.ndarray):
+        return key_ranges
+    try:
+        return np.array(key_ranges, dtype=np.int64)
+    except (TypeError, ValueError, OverflowError) as cause:
+        raise error(
+            Status.ERR_VALUE, f"key_ranges is {key_ranges!r}, not a sequence of (start, end) pairs of integers"
+        ) from cause
+
+
+def lag_bias_view(lag_bias: Any) -> View | None:
+    """The view of a bias table, or help for those who give a boolean mask; the library itself recognises other dense masks."""
+    if isinstance(lag_bias, np.ndarray) and lag_bias.dtype == np.bool_:
+        raise error(Status.ERR_UNSUPPORTED, f"lag_bias is boolean: {_DENSE_MASKS}")
+    return optional_view("lag_bias", lag_bias)

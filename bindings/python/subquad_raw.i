@@ -1,0 +1,173 @@
+/* The raw layer: capi/subquad.h as a module of plain functions, subquad._subquad. The package subquad is the human layer above it.
+ *   subquad_status        a failing call raises what the function given to set_error_factory makes of (code, text)
+ *   T* name_out           returned, as a list where there are several
+ *   const subquad_array*  None, or a tuple (address, dtype, shape, strides in elements)
+ *   subquad_callback      True: the call looks for signals (Ctrl-C) while it runs; False: it does not */
+%module subquad_raw
+
+%{
+#include <stddef.h>
+#include <stdlib.h>
+#include "subquad.h"
+
+_Static_assert(sizeof(subquad_array) == 80 && offsetof(subquad_array, dtype) == 8 && offsetof(subquad_array, ndim) == 12 &&
+                   offsetof(subquad_array, shape) == 16 && offsetof(subquad_array, strides) == 48,
+               "subquad_array has the layout that the header fixes");
+
+static PyObject* error_factory = NULL; /* owned; set once, when the package is imported */
+
+/* Set the Python exception of a status, unless one is pending: a signal handler's, which is why the call was cancelled. */
+static void raise_status(subquad_status status) {
+  PyObject* error;
+  if (PyErr_Occurred()) return;
+  if (!error_factory) {
+    PyErr_SetString(PyExc_SystemError, "subquad: set_error_factory was not called");
+    return;
+  }
+  error = PyObject_CallFunction(error_factory, "is", (int)status, subquad_last_error());
+  if (!error) return;
+  PyErr_SetObject((PyObject*)Py_TYPE(error), error);
+  Py_DECREF(error);
+}
+
+/* Copy a tuple of integers into one of the arrays of a view. */
+static int copy_extents(PyObject* tuple, Py_ssize_t count, int64_t* extents) {
+  Py_ssize_t i;
+  if (!PyTuple_Check(tuple) || PyTuple_Size(tuple) != count) {
+    PyErr_SetString(PyExc_TypeError, "a view's shape and strides are tuples of one length");
+    return -1;
+  }
+  for (i = 0; i < count; ++i) {
+    extents[i] = PyLong_AsLongLong(PyTuple_GetItem(tuple, i));
+    if (extents[i] == -1 && PyErr_Occurred()) return -1;
+  }
+  return 0;
+}
+
+/* Read (address, dtype, shape, strides). The caller's frame keeps the array alive during the call. */
+static int read_view(PyObject* tuple, subquad_array* view) {
+  unsigned long long address;
+  int dtype;
+  PyObject *shape, *strides;
+  Py_ssize_t ndim;
+  if (!PyTuple_Check(tuple)) {
+    PyErr_SetString(PyExc_TypeError, "a view is a tuple (address, dtype, shape, strides)");
+    return -1;
+  }
+  if (!PyArg_ParseTuple(tuple, "KiOO", &address, &dtype, &shape, &strides)) return -1;
+  ndim = PyTuple_Check(shape) ? PyTuple_Size(shape) : 0;
+  if (ndim > SUBQUAD_MAX_NDIM) {
+    PyErr_SetString(PyExc_TypeError, "a view has more dimensions than SUBQUAD_MAX_NDIM");
+    return -1;
+  }
+  view->data = (void*)(uintptr_t)address;
+  view->dtype = dtype;
+  view->ndim = (int32_t)ndim;
+  return copy_extents(shape, ndim, view->shape) < 0 || copy_extents(strides, ndim, view->strides) < 0 ? -1 : 0;
+}
+
+/* Read a list of pairs (o part, lse part) into two arrays of views. */
+static int read_parts(PyObject* pairs, Py_ssize_t count, subquad_array* o_parts, subquad_array* lse_parts) {
+  Py_ssize_t i;
+  for (i = 0; i < count; ++i) {
+    PyObject *pair = PyList_GetItem(pairs, i), *o_part, *lse_part;
+    if (!PyTuple_Check(pair)) {
+      PyErr_SetString(PyExc_TypeError, "a part is a pair of views");
+      return -1;
+    }
+    if (!PyArg_ParseTuple(pair, "OO", &o_part, &lse_part)) return -1;
+    if (read_view(o_part, &o_parts[i]) < 0 || read_view(lse_part, &lse_parts[i]) < 0) return -1;
+  }
+  return 0;
+}
+
+/* A subquad_callback: run the handlers of signals that arrived, and cancel if one raised. The exception stays pending in this
+ * thread's state until the wrapper of the cancelled call returns. */
+static int32_t check_signals(void* user, double fraction) {
+  PyGILState_STATE state = PyGILState_Ensure();
+  int32_t raised = PyErr_CheckSignals() != 0;
+  (void)user;
+  (void)fraction;
+  PyGILState_Release(state);
+  return raised;
+}
+%}
+
+%inline %{
+static void set_error_factory(PyObject* factory) {
+  Py_XDECREF(error_factory);
+  Py_INCREF(factory);
+  error_factory = factory;
+}
+%}
+
+%include <stdint.i>
+
+/* The GIL is released by the calls that take long, and held by all others. */
+%nothread;
+%thread subquad_attention;
+%thread subquad_attention_backward;
+%thread subquad_attention_merge;
+%thread subquad_fill_uniform;
+
+%typemap(out) subquad_status {
+  if ($1 != SUBQUAD_OK || PyErr_Occurred()) {
+    raise_status($1);
+    SWIG_fail;
+  }
+  $result = SWIG_Py_Void();
+}
+
+/* Outputs: the value replaces None, or joins a list. */
+%define OUTPUT(TYPE, START, TO_PYTHON)
+%typemap(in, numinputs=0) TYPE* (TYPE value = START) "$1 = ($1_ltype)&value;"
+%typemap(argout) TYPE* { $result = SWIG_Python_AppendOutput($result, TO_PYTHON(*$1), 1); }
+%enddef
+
+%define HANDLE(TYPE)
+%typemap(in, numinputs=0) TYPE** (TYPE* value = NULL) "$1 = &value;"
+%typemap(argout) TYPE** { $result = SWIG_Python_AppendOutput($result, SWIG_NewPointerObj(*$1, $descriptor(TYPE*), 0), 1); }
+%enddef
+
+OUTPUT(int32_t, 0, PyLong_FromLong)
+OUTPUT(int64_t, 0, PyLong_FromLongLong)
+OUTPUT(double, 0, PyFloat_FromDouble)
+OUTPUT(const char*, NULL, PyUnicode_FromString)
+HANDLE(subquad_context)
+HANDLE(subquad_options)
+HANDLE(subquad_report)
+
+%typemap(in) const subquad_array* (subquad_array view) {
+  $1 = NULL;
+  if ($input != Py_None) {
+    if (read_view($input, &view) < 0) SWIG_fail;
+    $1 = &view;
+  }
+}
+
+/* Parts of a merge: one argument, a list of pairs of views. */
+%typemap(in) (int64_t count, const subquad_array* o_parts, const subquad_array* lse_parts) {
+  Py_ssize_t count;
+  if (!PyList_Check($input)) SWIG_exception_fail(SWIG_TypeError, "parts: expected a list of pairs of views");
+  count = PyList_Size($input);
+  $1 = count;
+  $2 = calloc(count + 1, sizeof(subquad_array)); /* + 1: never NULL for want of parts */
+  $3 = calloc(count + 1, sizeof(subquad_array));
+  if (!$2 || !$3) {
+    PyErr_NoMemory();
+    SWIG_fail;
+  }
+  if (read_parts($input, count, $2, $3) < 0) SWIG_fail;
+}
+%typemap(freearg) (int64_t count, const subquad_array* o_parts, const subquad_array* lse_parts) {
+  free($2);
+  free($3);
+}
+
+%typemap(in) (subquad_callback callback, void* user) {
+  $1 = PyObject_IsTrue($input) ? check_signals : NULL;
+  $2 = NULL;
+}
+
+%ignore subquad_array;
+%include "subquad.h"

@@ -1,0 +1,95 @@
+"""The cases and the bad calls that C, Python, Julia and Rust all run; see tests/conformance/README.md."""
+
+import re
+
+import numpy as np
+import pytest
+import subquad
+from conformance import RESULTS, Array, Call, load, merge_patch
+
+CASES = load("cases.json")["cases"]
+BAD = load("bad_calls.json")
+
+
+def ids(rows):
+    return [row["name"] for row in rows]
+
+
+@pytest.mark.parametrize("case", CASES, ids=ids(CASES))
+def test_case(case):
+    specs = dict(case["inputs"])
+    if case["function"] == "fill_uniform":
+        specs["x"] = without_values(case["outputs"]["x"])
+    call = Call(case["function"], case["dtype"], case["options"], specs, case.get("fill"), case.get("count"))
+    out = None
+    if "in_place" in case:
+        out = call.arrays[f"o_parts[{case['in_place']}]"]
+    elif "o" in case["outputs"] and case["function"] != "attention_backward":
+        out = Array.make(without_values(case["outputs"]["o"]), case["dtype"], {})
+    results, report = call.run(None if out is None else out.array)
+    for name, expected in case["outputs"].items():
+        check(name, results[name], expected)
+    if out is not None:
+        assert results["o"] is out.array
+        assert np.isnan(out.gaps()).all()
+    if "pairs" in case:
+        assert report["pairs"] == case["pairs"]
+
+
+def without_values(expected):
+    return {key: value for key, value in expected.items() if key in ("shape", "dtype", "layout")}
+
+
+def check(name, result, expected):
+    assert list(result.shape) == expected["shape"]
+    values = np.array([float(value) for value in expected["values"]]).reshape(expected["shape"])
+    with np.errstate(invalid="ignore"):
+        good = np.where(np.isneginf(values), np.isneginf(result), np.abs(result - values) <= expected["budget"])
+    assert good.all(), (
+        f"{name} at {np.argwhere(~good)[0]}: {result[~good][0]!r}, expected {values[~good][0]!r} within {expected['budget']}"
+    )
+
+
+def bad_call(patch, base):
+    merged = merge_patch(BAD["bases"][base], patch)
+    return Call(
+        merged["function"],
+        merged["dtype"],
+        merged["options"],
+        merged["arrays"],
+        merged.get("fill"),
+        merged.get("count"),
+        merged.get("context"),
+    )
+
+
+def run(call):
+    out = None if call.function == "attention_backward" else call.arrays.get("o")
+    return call.run(None if out is None else out.array)
+
+
+@pytest.mark.parametrize("base", BAD["bases"])
+def test_base(base):
+    call = bad_call({}, base)
+    results, _ = run(call)
+    for name in RESULTS[call.function]:
+        assert not np.isnan(results[name]).any()
+
+
+@pytest.mark.parametrize("row", BAD["calls"], ids=ids(BAD["calls"]))
+def test_bad_call(row):
+    if "python" in row.get("na", {}):
+        pytest.skip(row["na"]["python"])
+    call = bad_call(row["patch"], row["base"])
+    before = {name: made.buffer.tobytes() for name, made in call.arrays.items()}
+    with pytest.raises(subquad.SubquadError) as caught:
+        run(call)
+    text = str(caught.value)
+    assert caught.value.name == row["code"], text
+    for word in row.get("message_in", {}).get("python", row["message"]):
+        assert re.search(rf"(?<![a-z0-9_]){re.escape(word)}(?![a-z0-9_])", text, re.IGNORECASE), f"{word!r} is not in {text!r}"
+    if "index" in row:
+        assert f"[{', '.join(map(str, row['index']))}]" in text
+    free = set(RESULTS[call.function]) if row["code"] == "ERR_OVERFLOW" else set()  # found while computing
+    assert all(made.buffer.tobytes() == before[name] for name, made in call.arrays.items() if name not in free)
+    run(bad_call({}, row["base"]))

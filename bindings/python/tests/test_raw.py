@@ -1,0 +1,113 @@
+"""The raw layer: all of the header is there, and no misuse from Python reaches the library unchecked."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import subquad
+from reference import fill
+from subquad._arrays import view
+from subquad._constants import Option, ValueType
+from subquad._library import raw
+from subquad._options import options
+from subquad._report import new_report
+
+SYMBOLS = (Path(__file__).resolve().parents[3] / "capi/generated/symbols.txt").read_text().split()
+X = view("x", fill(0, 2, 3))
+
+
+@pytest.mark.parametrize("symbol", SYMBOLS)
+def test_every_function_is_wrapped(symbol):
+    assert callable(getattr(raw, symbol))
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        3,
+        (),
+        X[:3],
+        (*X, 1),
+        ("a", *X[1:]),
+        (-1, *X[1:]),
+        (X[0], 1, [2, 3], X[3]),
+        (X[0], 1, (2, 3), (1,)),
+        (X[0], 1, (2, "3"), X[3]),
+    ],
+)
+def test_a_malformed_view_is_refused(bad):
+    with pytest.raises(TypeError):
+        raw.subquad_fill_uniform(bad, 0, 0, 0.0, 1.0)
+
+
+def test_a_view_of_too_many_dimensions_is_refused():
+    with pytest.raises(TypeError, match="SUBQUAD_MAX_NDIM"):
+        raw.subquad_fill_uniform((X[0], X[1], (1,) * 5, (1,) * 5), 0, 0, 0.0, 1.0)
+
+
+@pytest.mark.parametrize("parts", [None, (), [1], [(X,)], [(X, 1)], [(X, X, X)]])
+def test_malformed_parts_are_refused(parts):
+    with pytest.raises(TypeError):
+        raw.subquad_attention_merge(None, None, parts, X, None)
+
+
+def test_handles_of_another_type_are_refused():
+    with options() as pointer, pytest.raises(TypeError, match="subquad_context"):
+        raw.subquad_context_set_threads(pointer, 1)
+    with new_report() as pointer, pytest.raises(TypeError, match="subquad_options"):
+        raw.subquad_options_reset(pointer, Option.SCALE)
+
+
+def test_null_handles():
+    for call in (
+        lambda: raw.subquad_context_set_threads(None, 1),
+        lambda: raw.subquad_options_get_int(None, Option.CAUSAL),
+        lambda: raw.subquad_report_json(None),
+        lambda: raw.subquad_fill_uniform(None, 0, 0, 0.0, 1.0),
+    ):
+        with pytest.raises(subquad.SubquadError) as caught:
+            call()
+        assert caught.value.name == "ERR_NULL"
+    raw.subquad_context_destroy(None)
+    raw.subquad_options_destroy(None)
+    raw.subquad_report_destroy(None)
+
+
+def test_options_by_id():
+    with options(scale=0.25, causal=True) as pointer:
+        assert raw.subquad_options_get_float(pointer, Option.SCALE) == 0.25
+        assert raw.subquad_options_get_int(pointer, Option.CAUSAL) == 1
+        raw.subquad_options_reset(pointer, Option.SCALE)
+        with pytest.raises(subquad.SubquadError, match="scale") as caught:
+            raw.subquad_options_get_float(pointer, Option.SCALE)
+        assert caught.value.name == "ERR_UNSET"
+    for option in Option:
+        name, kind, doc = raw.subquad_option_describe(option)
+        assert (name, ValueType(kind).name) == (option.name.lower(), ValueType(kind).name)
+        assert doc.endswith(".")
+        lowest, highest = raw.subquad_option_bounds(option)
+        assert lowest <= highest
+
+
+def test_contexts():
+    context = raw.subquad_context_create()
+    assert context is not None
+    targets = subquad.info()["simd_targets"]
+    assert raw.subquad_simd_target_at(0) == targets[0]
+    raw.subquad_context_set_simd_target(context, targets[-1])
+    raw.subquad_context_set_workspace_limit(context, 1 << 30)
+    x = fill(0, 3, 3)
+    o, plain = np.empty_like(x), subquad.attention(x, x, x)
+    with new_report() as report:
+        raw.subquad_attention(context, None, *(view("x", x) for _ in range(3)), None, None, view("o", o), None, report)
+        assert raw.subquad_report_get_string(report, subquad._constants.ReportKey.SIMD_TARGET, 0) == targets[-1]
+    assert np.abs(o - plain).max() <= 8 * (3 + 3) * np.finfo(x.dtype).eps  # two results, sums of 3 and of 3, values up to 1
+    raw.subquad_context_destroy(context)
+
+
+def test_texts():
+    assert raw.subquad_status_message(subquad.Status.OK) == "success"
+    assert raw.subquad_status_name(12345) == "UNKNOWN"
+    with pytest.raises(subquad.SubquadError, match="nonsense") as caught:
+        raw.subquad_constant("nonsense")
+    assert raw.subquad_last_error() == caught.value.message
