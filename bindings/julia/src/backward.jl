@@ -1,0 +1,49 @@
+# Exact attention, backward.
+
+"""
+    attention_backward(q, k, v, o, lse, d_o; keywords...) -> (dq=.., dk=.., dv=..)
+
+Gradients of [`attention`](@ref) with respect to `q`, `k`, `v`, given the gradient `d_o` with respect to `o`. `o` and `lse` are the
+forward call's results for the same `q`, `k`, `v` and keywords. The result is a named tuple; it has `d_lag_bias` too where `lag_bias` is
+given, and `report` with `return_report=true`. Heads that share keys and values add their gradients up; so do all that share a lag bias.
+
+For a slice of the keys (`key_offset`) give the `o` and `lse` of the merged whole: `dk` and `dv` are then final, and the `dq` of the
+slices add up.
+
+The keywords are those of [`attention`](@ref), `return_lse` excepted.
+
+```jldoctest
+julia> q, k, v = (fill_uniform!(zeros(8, 5), seed; low=-1) for seed in 1:3);
+
+julia> o, lse = attention(q, k, v; causal=true, return_lse=true);
+
+julia> dq, dk, dv = attention_backward(q, k, v, o, lse, ones(8, 5); causal=true);
+
+julia> size(dq), size(dk), size(dv)
+((8, 5), (8, 5), (8, 5))
+```
+"""
+function attention_backward(
+    q::AbstractArray, k::AbstractArray, v::AbstractArray, o::AbstractArray, lse::AbstractArray, d_o::AbstractArray;
+    lag_bias=nothing, key_ranges=nothing, threads=nothing, context=nothing, progress=nothing, return_report=false, options...,
+)
+    inputs = Named[
+        "q" => q, "k" => k, "v" => v, "lag_bias" => lag_bias, "key_ranges" => range_table(key_ranges), "o" => o, "lse" => lse, "d_o" => d_o,
+    ]
+    gradient(::Nothing) = nothing
+    gradient(array) = Array{eltype(array)}(undef, size(array))
+    results = (dq=gradient(q), dk=gradient(k), dv=gradient(v), d_lag_bias=gradient(lag_bias))
+    outputs = Named[string(name) => array for (name, array) in pairs(results)]
+    report = call_backward(inputs, outputs, Settings(context, threads, progress, options, return_report))
+    all = (; results..., report=report)
+    return (; (name => value for (name, value) in pairs(all) if value !== nothing)...)
+end
+
+function call_backward(inputs, outputs, settings)
+    return with_call(settings) do context, options, report
+        GC.@preserve inputs outputs begin
+            status = subquad_attention_backward(context, options, c_arguments(inputs)..., c_arguments(outputs)..., report)
+            check(status, inputs, outputs)
+        end
+    end
+end

@@ -1,0 +1,55 @@
+# The shared library: where it is looked for, and whether it is the one that this package was written for.
+
+using Libdl
+
+const LIBRARY = Ref{Ptr{Cvoid}}(C_NULL)
+
+"""Address of a function of the loaded library."""
+_symbol(name::Symbol) = dlsym(LIBRARY[], name)
+
+"""What to try to open: the file that `SUBQUAD_LIBRARY` names and nothing else, or an installed copy, then a build tree around us."""
+function library_candidates()
+    named = get(ENV, "SUBQUAD_LIBRARY", "")
+    isempty(named) || return [named]
+    return ["libsubquad", joinpath(dirname(dirname(dirname(@__DIR__))), "build", "release", "libsubquad.$dlext")]
+end
+
+function open_library()
+    failures = String[]
+    for candidate in library_candidates()
+        try
+            return dlopen(candidate)
+        catch exception
+            push!(failures, "\n  $candidate: " * sprint(showerror, exception))
+        end
+    end
+    advice = haskey(ENV, "SUBQUAD_LIBRARY") ? "SUBQUAD_LIBRARY names this file." : "Set SUBQUAD_LIBRARY to the path of the library."
+    error("the subquad library could not be opened. Tried:", failures..., "\n$advice")
+end
+
+"""
+Refuse a library that this package was not written for. Within one major version (while that is 0: one minor version) a newer
+library will do, so long as every constant has the value known here.
+"""
+function check_library()
+    if dlsym(LIBRARY[], :subquad_version; throw_error=false) === nothing
+        error(dlpath(LIBRARY[]), " is not the subquad library: it has no function subquad_version")
+    end
+    found, wanted = subquad_version(), SUBQUAD_VERSION_NUMBER
+    series(version) = version < 1_000_000 ? version ÷ 1_000 : version ÷ 1_000_000 * 1_000
+    if series(found) != series(wanted) || found < wanted
+        error(
+            "the subquad library ", dlpath(LIBRARY[]), " has version ", unsafe_string(subquad_version_string()),
+            "; this package needs ", SUBQUAD_VERSION_STRING, " or a later release of the same series",
+        )
+    end
+    for (name, value) in CONSTANTS
+        startswith(name, "SUBQUAD_VERSION_") && continue
+        other = Ref{Int64}()
+        if subquad_constant(name, other) != SUBQUAD_OK
+            error("the subquad library ", dlpath(LIBRARY[]), " does not know ", name)
+        elseif other[] != value
+            error("the subquad library ", dlpath(LIBRARY[]), " has ", name, " = ", other[], "; this package has ", value)
+        end
+    end
+end

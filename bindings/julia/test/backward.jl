@@ -1,0 +1,102 @@
+# Gradients against finite differences of the oracle. In BigFloat a step of 2^-50 leaves the differences an error of about 2^-100, which
+# is nothing beside the budget: roundoff of the library's own sums.
+
+"""sum(o .* d_o), by the definition."""
+function loss(q, k, v, bias, d_o; keywords...)
+    total = big(0.0)
+    problem = heads(q, k, v; lag_bias=bias, keywords...)
+    d_o = four(d_o)
+    for I in CartesianIndices(problem)
+        P, _ = weights(problem[I])
+        total += sum(problem[I].v * P' .* d_o[:, :, I])
+    end
+    return total
+end
+
+function differences(f, x)
+    step = big(2.0)^-50
+    return map(eachindex(x)) do index
+        up, down = big.(x), big.(x)
+        up[index] += step
+        down[index] -= step
+        (f(up) - f(down)) / 2step
+    end
+end
+
+"""
+roundoff of the gradients: the weights' roundoff, four times over (P from lse, lse and o themselves, the product with dP - D), and
+that of the sums over channels and pairs, all relative to the sums of absolute terms.
+"""
+function gradient_budgets(T, q, k, v, bias, d_o; keywords...)
+    problem = heads(q, k, v; lag_bias=bias, keywords...)
+    d_o = four(d_o)
+    group = max(1, size(problem, 1) ÷ max(1, size(k, 3)))
+    dq, dk, dv = zeros(size(four(q))), zeros(size(four(k))), zeros(size(four(v)))
+    d_bias = bias === nothing ? nothing : zeros(size(bias))
+    for I in CartesianIndices(problem)
+        head, shared = problem[I], CartesianIndex(cld(I[1], group), I[2])
+        P, D, V, Q, K = Float64.(weights(head)[1]), Float64.(abs.(d_o[:, :, I])), abs.(head.v), Float64.(abs.(head.q)), Float64.(abs.(head.k))
+        n = size(Q, 1) + size(V, 1) + length(problem) * (size(Q, 2) + size(K, 2)) + 16
+        slack = 4 .* row_roundoff(T, head) .+ n * eps(T)
+        O = Float64.(V * P')
+        dS = slack .* P .* (D' * Float64.(V) .+ vec(sum(D .* O; dims=1)))
+        dq[:, :, I] .+= Float64(abs(head.scale)) .* (K * dS')
+        dk[:, :, shared] .+= Float64(abs(head.scale)) .* (Q * dS)
+        dv[:, :, shared] .+= D * (slack .* P)
+        bias === nothing && continue
+        for pair in CartesianIndices(P)
+            row = head.lag_index[pair]
+            head.logits[pair] == -Inf || (d_bias[row, min(I[1], size(bias, 2))] += dS[pair])
+        end
+    end
+    return dq, dk, dv, d_bias
+end
+
+function gradients_agree(T, q, k, v; bias=nothing, keywords...)
+    options = bias === nothing ? keywords : (; keywords..., lag_bias=bias)
+    o, lse = attention(q, k, v; return_lse=true, options...)
+    d_o = uniform(T, 77, size(o)...)
+    result = attention_backward(q, k, v, o, lse, d_o; options...)
+    budget = gradient_budgets(T, q, k, v, bias, d_o; keywords...)
+    good = within(result.dq, differences(x -> loss(x, k, v, bias, d_o; keywords...), q), budget[1]) &&
+           within(result.dk, differences(x -> loss(q, x, v, bias, d_o; keywords...), k), budget[2]) &&
+           within(result.dv, differences(x -> loss(q, k, x, bias, d_o; keywords...), v), budget[3])
+    bias === nothing && return good && keys(result) == (:dq, :dk, :dv)
+    return good && within(result.d_lag_bias, differences(x -> loss(q, k, v, x, d_o; keywords...), bias), budget[4])
+end
+
+@testset "$T" for T in (Float32, Float64)
+    @test gradients_agree(T, problem(T, 5, 5; d=3, d_v=2)...)
+    @test gradients_agree(T, problem(T, 5, 5; d=3, d_v=2)...; causal=true)
+    @test gradients_agree(T, problem(T, 1, 1; d=2, d_v=1)...)
+    @test gradients_agree(T, problem(T, 3, 7; d=2, d_v=2)...; causal=true, causal_offset=4, scale=0.7)
+    @test gradients_agree(T, problem(T, 4, 4; d=2, d_v=2)...; causal=true, causal_offset=-2)
+    @test gradients_agree(T, problem(T, 3, 3; d=2, d_v=2, heads=(4, 2), shared=(2, 2))...; causal=true)
+    @test gradients_agree(T, problem(T, 3, 4; d=2, d_v=2, heads=(1, 2))...; key_ranges=[2:3, 1:4], causal_offset=0, key_offset=-1)
+    @test gradients_agree(T, problem(T, 3, 3; d=2, d_v=2, heads=(2,))...; bias=uniform(T, 8, 5, 2), lag_min=-2)
+    @test gradients_agree(T, problem(T, 3, 3; d=2, d_v=2, heads=(2, 2))...; bias=uniform(T, 8, 3, 1), causal=true)
+end
+
+@testset "nothing to do" begin
+    for (n_q, n_k) in ((0, 4), (4, 0), (0, 0))
+        q, k, v = problem(Float64, n_q, n_k)
+        o, lse = attention(q, k, v; return_lse=true)
+        dq, dk, dv = attention_backward(q, k, v, o, lse, o)
+        @test all(iszero, dq) && all(iszero, dk) && all(iszero, dv) && size(dk) == size(k)
+    end
+end
+
+@testset "views, reports" begin
+    q, k, v = problem(Float64, 6, 6; d=4, d_v=4)
+    bias = uniform(Float64, 8, 6, 1)
+    o, lse = attention(q, k, v; causal=true, lag_bias=bias, return_lse=true)
+    result = attention_backward(q, k, v, o, lse, o; causal=true, lag_bias=bias, return_report=true)
+    @test keys(result) == (:dq, :dk, :dv, :d_lag_bias, :report)
+    @test result.report[:pairs] == 21 && size(result.d_lag_bias) == (6, 1)
+    backwards(x) = view(reverse(x; dims=2), :, size(x, 2):-1:1)
+    other = attention_backward(backwards(q), backwards(k), backwards(v), backwards(o), view(reverse(lse), 6:-1:1), transpose(permutedims(o)); causal=true, lag_bias=bias)
+    budget = gradient_budgets(Float64, q, k, v, bias, o; causal=true)
+    # Both err, each by at most the budget.
+    @test within(other.dq, result.dq, 2 .* budget[1]) && within(other.dk, result.dk, 2 .* budget[2])
+    @test within(other.dv, result.dv, 2 .* budget[3]) && within(other.d_lag_bias, result.d_lag_bias, 2 .* budget[4])
+end

@@ -1,0 +1,15 @@
+# Tests that need a Julia of their own.
+
+using Subquad
+
+const PACKAGE = dirname(dirname(pathof(Subquad)))
+
+julia_command(code) = `$(Base.julia_cmd()) --startup-file=no --project=$PACKAGE -e $code`
+
+"""Run `code` in another Julia with `settings` in its environment; its exit code and all that it printed."""
+function other_julia(code, settings...)
+    output = IOBuffer()
+    command = setenv(ignorestatus(julia_command(code)), merge(Dict(ENV), Dict{String,String}(settings...)))
+    child = run(pipeline(command; stdout=output, stderr=output))
+    return child.exitcode, String(take!(output))
+end

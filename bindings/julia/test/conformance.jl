@@ -1,0 +1,172 @@
+# The cases and bad calls that every language runs: tests/conformance, whose README says what the tables mean.
+
+const CONFORMANCE = joinpath(PACKAGE, "..", "..", "tests", "conformance")
+
+module Tables
+include(joinpath(Main.CONFORMANCE, "generated", "cases.jl"))
+include(joinpath(Main.CONFORMANCE, "generated", "bad_calls.jl"))
+end
+
+"""An array with any strides at all, zero included, in a vector. Dimensions are Julia's: C's in reverse."""
+struct Laid{T,N} <: AbstractArray{T,N}
+    buffer::Vector{T}
+    offset::Int
+    size::NTuple{N,Int}
+    strides::NTuple{N,Int}
+end
+
+Base.size(x::Laid) = x.size
+Base.strides(x::Laid) = x.strides
+Base.pointer(x::Laid) = pointer(x.buffer, x.offset + 1)
+place(x, index) = 1 + x.offset + sum((index .- 1) .* x.strides)
+Base.getindex(x::Laid{T,N}, index::Vararg{Int,N}) where {T,N} = x.buffer[place(x, index)]
+Base.setindex!(x::Laid{T,N}, value, index::Vararg{Int,N}) where {T,N} = x.buffer[place(x, index)] = value
+
+const DTYPES = Dict("float32" => Float32, "float64" => Float64, "int32" => Int32, "int64" => Int64)
+
+unused(::Type{T}) where {T} = T <: Integer ? typemin(T) : T(NaN)
+
+"""The array that `row` of a table describes, its buffer full of NaN, in the buffer of `others[row["same_as"]]` where it says so."""
+function lay_out(row, dtype, others=Dict())
+    T = DTYPES[get(row, "dtype", dtype)]
+    sizes = Tuple(reverse(Int.(row["shape"])))
+    if haskey(row, "same_as")
+        other = others[row["same_as"]]
+        return Laid(other.buffer, other.offset, sizes, strides(zeros(T, sizes)))
+    elseif haskey(row, "layout")
+        layout = row["layout"]
+        return Laid(fill(unused(T), layout["size"]), Int(layout["offset"]), sizes, Tuple(reverse(Int.(layout["strides"]))))
+    elseif haskey(row, "strides")
+        steps = Tuple(reverse(Int.(row["strides"])))
+        reach = (sizes .- 1) .* steps
+        return Laid(fill(unused(T), 1 + sum(abs.(reach))), -sum(min.(reach, 0)), sizes, steps)
+    end
+    return Laid(fill(unused(T), prod(sizes)), 0, sizes, strides(zeros(T, sizes)))
+end
+
+"""The same with the numbers that the row gives."""
+function input(row, dtype, others=Dict())
+    haskey(row, "data") && error("no Julia array has data = ", row["data"])
+    array = lay_out(row, dtype, others)
+    # An axis with stride 0 holds one element only, however often it is read.
+    extents = map((n, step) -> step == 0 ? min(n, 1) : n, size(array), strides(array))
+    if haskey(row, "fill")
+        array .= reshape(filled(Vector{eltype(array)}(undef, prod(extents)), row["fill"]), extents)
+    elseif haskey(row, "values")
+        array .= reshape(convert(Vector{eltype(array)}, row["values"]), size(array))
+    end
+    for (index, value) in get(row, "set", [])
+        array[CartesianIndices(array)[index+1]] = value
+    end
+    return array
+end
+
+filled(x, fill) = fill_uniform!(x, fill["seed"]; stream=fill["stream"], low=fill["low"], high=fill["high"])
+
+# C's pairs (start, end) from 0 are Julia's (first, last) from 1.
+julia_ranges(::Nothing) = nothing
+julia_ranges(table) = size(table, 1) == 0 ? Array(table) : Array(table) .+ (CartesianIndices(table) .|> index -> index[1] == 1 ? 1 : 0)
+
+parts(arrays, name, count) = [arrays["$name[$number]"] for number in 0:count-1]
+
+"""Call the function that `row` names on `arrays`; the results by name."""
+function call(row, arrays; context=nothing, report=false)
+    given(name) = get(arrays, name, nothing)
+    options = Dict{Symbol,Any}(Symbol(name) => value for (name, value) in row["options"])
+    extra = (lag_bias=given("lag_bias"), key_ranges=julia_ranges(given("key_ranges")), context=context, return_report=report)
+    q, k, v, o, lse = given.(("q", "k", "v", "o", "lse"))
+    if row["function"] == "attention"
+        result = attention!(o, q, k, v; lse=lse, extra..., options...)
+        return Dict("o" => o, "lse" => lse, "report" => report ? last(result) : nothing)
+    elseif row["function"] == "attention_backward"
+        result = attention_backward(q, k, v, o, lse, given("d_o"); extra..., options...)
+        return Dict(string(name) => value for (name, value) in pairs(result))
+    elseif row["function"] == "attention_merge"
+        attention_merge!(o, parts(arrays, "o_parts", row["count"]), parts(arrays, "lse_parts", row["count"]); lse=lse, context=context)
+        return Dict("o" => o, "lse" => lse)
+    end
+    return Dict("x" => filled(given("x"), row["fill"]))
+end
+
+"""Elements of an array's buffer that are not its own."""
+function gaps(array)
+    own = Set(place(array, Tuple(index)) for index in CartesianIndices(array))
+    return [array.buffer[i] for i in eachindex(array.buffer) if !(i in own)]
+end
+
+function case_holds(case)
+    arrays = Dict{String,Any}(name => input(row, case["dtype"]) for (name, row) in case["inputs"])
+    outputs = Dict{String,Any}(name => lay_out(row, case["dtype"]) for (name, row) in case["outputs"])
+    if haskey(case, "in_place")
+        outputs = Dict{String,Any}(name => arrays["$(name)_parts[$(case["in_place"])]"] for name in keys(outputs))
+    end
+    results = call(case, merge(arrays, outputs); report=haskey(case, "pairs"))
+    for (name, expected) in case["outputs"]
+        budget = fill(expected["budget"], length(expected["values"]))
+        size(results[name]) == Tuple(reverse(expected["shape"])) || return false
+        within(Float64.(vec(collect(results[name]))), expected["values"], budget) || return false
+        results[name] isa Laid && !haskey(case, "in_place") && (all(isnan, gaps(results[name])) || return false)
+    end
+    return !haskey(case, "pairs") || results["report"][:pairs] == case["pairs"]
+end
+
+"""Whether `word` stands in `text` by itself, in whatever case."""
+stands_in(word, text) = occursin(Regex("(?<![A-Za-z0-9_])\\Q" * string(word) * "\\E(?![A-Za-z0-9_])", "i"), text)
+
+const RESULTS = ("o", "lse", "dq", "dk", "dv", "d_lag_bias", "x")
+
+# lse and o are inputs of the backward call.
+is_output(row, name) = name in RESULTS && !(row["function"] == "attention_backward" && name in ("o", "lse"))
+
+function prepare(row)
+    arrays = Dict{String,Any}()
+    for later in (false, true), (name, array) in row["arrays"]
+        haskey(array, "same_as") == later && (arrays[name] = input(array, row["dtype"], arrays))
+    end
+    return arrays
+end
+
+function context_of(settings)
+    state = get(settings, "state", nothing)
+    context = Context(; (Symbol(name) => value for (name, value) in settings if name != "state")...)
+    state == "closed" && close(context)
+    return context
+end
+
+"""Whether the call fails as its row says, harms no output, and leaves the context able to do what `base` says."""
+function refused_well(bad, base)
+    arrays = prepare(bad["call"])
+    before = Dict(name => copy(array.buffer) for (name, array) in arrays)
+    context = Ref{Any}(nothing)
+    failure = try
+        context[] = context_of(get(bad["call"], "context", Dict()))
+        call(bad["call"], arrays; context=context[])
+        return false
+    catch exception
+        exception
+    end
+    failure isa SubquadError && failure.name == bad["code"] || (@show(failure); return false)
+    words = vcat(get(get(bad, "message_in", Dict()), "julia", bad["message"]), reverse(get(bad, "index", Int[])) .+ 1)
+    all(word -> stands_in(word, failure.message), words) || (@show(words, failure); return false)
+    # After this error the contents of outputs are unspecified.
+    if failure.name != "ERR_OVERFLOW"
+        all(isequal(before[name], array.buffer) for (name, array) in arrays if is_output(bad["call"], name)) || return false
+    end
+    usable = context[] !== nothing && isopen(context[]) && isempty(get(bad["call"], "context", Dict()))
+    usable && call(base, prepare(base); context=context[])
+    context[] === nothing || close(context[])
+    return true
+end
+
+@testset "$(case["name"])" for case in Tables.CASES
+    @test case_holds(case)
+end
+
+@testset "the base of bad calls: $name" for (name, base) in Tables.BAD_BASES
+    @test call(base, prepare(base)) isa Dict
+end
+
+@testset "$(bad["name"])" for bad in Tables.BAD_CALLS
+    haskey(get(bad, "na", Dict()), "julia") && continue
+    @test refused_well(bad, Tables.BAD_BASES[bad["base"]])
+end

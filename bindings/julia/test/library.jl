@@ -1,0 +1,40 @@
+# The load-time checks, and the struct that crosses to C.
+
+@testset "a library that is not there, or another one" begin
+    code, text = other_julia("using Subquad", "SUBQUAD_LIBRARY" => "/nowhere/libsubquad.so")
+    @test code != 0 && occursin("/nowhere/libsubquad.so", text) && occursin("SUBQUAD_LIBRARY", text)
+    libjulia = first(filter(path -> occursin("libjulia", path), Subquad.Libdl.dllist()))
+    code, text = other_julia("using Subquad", "SUBQUAD_LIBRARY" => libjulia)
+    @test code != 0 && occursin("is not the subquad library", text)
+    @test withenv(() -> Subquad.library_candidates(), "SUBQUAD_LIBRARY" => nothing)[1] == "libsubquad"
+end
+
+@testset "a library with other constants" begin
+    constants = Subquad.CONSTANTS
+    before = copy(constants)
+    for (name, value, words) in (("SUBQUAD_ERR_SHAPE", 99, "SUBQUAD_ERR_SHAPE = 20"), ("SUBQUAD_ERR_NEW", 98, "SUBQUAD_ERR_NEW"))
+        constants[name] = value
+        error = try Subquad.check_library() catch exception exception end
+        merge!(empty!(constants), before)
+        @test error isa ErrorException && occursin(words, error.msg)
+    end
+    @test Subquad.check_library() === nothing
+end
+
+@testset "constants are all of the library's" begin
+    listed = Dict{String,Int64}()
+    name, value = Ref{Cstring}(), Ref{Int64}()
+    while Subquad.subquad_constant_at(length(listed), name, value) == Subquad.SUBQUAD_OK
+        listed[unsafe_string(name[])] = value[]
+    end
+    @test listed == Subquad.CONSTANTS
+end
+
+@testset "struct subquad_array" begin
+    @test isbitstype(Subquad.SubquadArray) && sizeof(Subquad.SubquadArray) == 80
+    @test [fieldoffset(Subquad.SubquadArray, i) for i in 1:5] == [0, 8, 12, 16, 48]
+    x = PermutedDimsArray(zeros(2, 3, 4), (3, 1, 2))
+    seen = Subquad.c_view("x", view(x, 4:-1:1, :, 2))
+    @test seen.ndim == 2 && seen.shape == (2, 4, 0, 0) && seen.strides == (1, -6, 0, 0)
+    @test seen.data == pointer(parent(x), 6 * 3 + 2 * 1 + 1) && seen.dtype == Subquad.SUBQUAD_FLOAT64
+end

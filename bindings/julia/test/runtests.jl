@@ -1,0 +1,34 @@
+# Runs every test file and ends with one line, "N passed, N failed".
+
+using Test
+
+const FILES = [
+    "library.jl", "exact.jl", "arrays.jl", "refused.jl", "backward.jl", "merge.jl", "contexts.jl", "interrupts.jl",
+    "conformance.jl", "examples.jl",
+]
+
+# Words given as arguments choose among them: Pkg.test(test_args=["merge"]). Throwing comes first, and always.
+const CHOSEN = ["throws.jl"; filter(file -> isempty(ARGS) || any(word -> occursin(word, file), ARGS), FILES)]
+
+passed(set::Test.DefaultTestSet) = set.n_passed + sum(Int[passed(inner) for inner in set.results if inner isa Test.DefaultTestSet])
+
+function run_files()
+    try
+        set = @testset "Subquad" begin
+            for file in CHOSEN
+                @testset "$file" begin
+                    include(joinpath(@__DIR__, file))
+                end
+            end
+        end
+        return passed(set), 0
+    catch exception
+        exception isa Test.TestSetException || rethrow()
+        return exception.pass, exception.fail + exception.error + exception.broken
+    end
+end
+
+let (good, bad) = run_files()
+    println("$good passed, $bad failed")
+    exit(bad == 0 && good > 0 ? 0 : 1)
+end

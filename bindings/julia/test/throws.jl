@@ -1,0 +1,16 @@
+# The first thing to know of a Julia on a strange system: that an exception can be thrown and caught.
+
+@test try
+    error("thrown on purpose")
+catch exception
+    exception isa ErrorException
+end
+
+include("children.jl")
+include("oracle.jl")
+
+@test try
+    attention(zeros(3, 2), zeros(4, 2), zeros(1, 2))
+catch exception
+    exception isa SubquadError
+end
