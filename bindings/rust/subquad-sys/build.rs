@@ -1,0 +1,154 @@
+//! Finds libsubquad, or builds it with the feature `vendored`, and tells cargo how to link it.
+//!
+//! The places, in order: the folder that `SUBQUAD_LIB_DIR` names; the build tree, when this crate lies in the
+//! repository; pkg-config; a build of our own. Dependents read where it was found from `DEP_SUBQUAD_LIB_DIR`.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What one place had to say: the library's folder, or why there is none.
+type Search = Result<PathBuf, String>;
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-env-changed=SUBQUAD_LIB_DIR");
+    let mut tried = Vec::new();
+    let places: [fn() -> Option<Search>; 4] =
+        [in_environment, in_build_tree, in_pkg_config, in_own_build];
+    for place in places {
+        match place() {
+            Some(Ok(folder)) => return link(&folder),
+            Some(Err(reason)) => tried.push(reason),
+            None => {}
+        }
+    }
+    println!("cargo::error=libsubquad was not found");
+    for reason in tried {
+        println!("cargo::error={reason}");
+    }
+    std::process::exit(1);
+}
+
+fn in_environment() -> Option<Search> {
+    let folder = PathBuf::from(env::var_os("SUBQUAD_LIB_DIR")?);
+    if !folder.join(library_name()).exists() {
+        println!(
+            "cargo::error=SUBQUAD_LIB_DIR is {}, where there is no {}",
+            folder.display(),
+            library_name()
+        );
+        std::process::exit(1);
+    }
+    Some(Ok(folder))
+}
+
+fn in_build_tree() -> Option<Search> {
+    let folder = source_root()?.join("build").join("release");
+    let library = folder.join(library_name());
+    println!("cargo::rerun-if-changed={}", library.display());
+    Some(if library.exists() {
+        Ok(folder)
+    } else {
+        Err(format!(
+            "looked for {}, which cmake --preset release and --build make",
+            library.display()
+        ))
+    })
+}
+
+fn in_pkg_config() -> Option<Search> {
+    let wanted = env!("CARGO_PKG_VERSION");
+    let found = pkg_config::Config::new()
+        .atleast_version(wanted)
+        .cargo_metadata(false)
+        .probe("subquad")
+        .and_then(|_| pkg_config::get_variable("subquad", "libdir"));
+    Some(found.map(PathBuf::from).map_err(|error| {
+        // One line is all that cargo shows of an error.
+        let text = error.to_string();
+        let line = text.lines().find(|line| !line.trim().is_empty());
+        format!(
+            "asked pkg-config for subquad >= {wanted}: {}",
+            line.unwrap_or("no answer")
+        )
+    }))
+}
+
+#[cfg(feature = "vendored")]
+fn in_own_build() -> Option<Search> {
+    let Some(root) = source_root() else {
+        return Some(Err(
+            "the feature `vendored` needs the sources of libsubquad beside this crate".into(),
+        ));
+    };
+    for part in ["CMakeLists.txt", "cmake", "capi", "core"] {
+        println!("cargo::rerun-if-changed={}", root.join(part).display());
+    }
+    // Kernels without optimisation serve nobody, so cargo's profile has no say.
+    let prefix = cmake::Config::new(root)
+        .profile("Release")
+        .define("SUBQUAD_BUILD_TESTS", "OFF")
+        .define("SUBQUAD_BUILD_BENCH", "OFF")
+        .define("CMAKE_INSTALL_LIBDIR", "lib")
+        .build();
+    Some(Ok(prefix.join("lib")))
+}
+
+#[cfg(not(feature = "vendored"))]
+fn in_own_build() -> Option<Search> {
+    Some(Err("set SUBQUAD_LIB_DIR to the folder of the library, or enable the feature `vendored` to build it".into()))
+}
+
+/// The root of libsubquad's sources: the repository that this crate lies in.
+fn source_root() -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(3)?;
+    root.join("capi")
+        .join("subquad.h")
+        .exists()
+        .then(|| root.to_owned())
+}
+
+fn library_name() -> &'static str {
+    match env::var("CARGO_CFG_TARGET_OS").as_deref() {
+        Ok("macos") => "libsubquad.dylib",
+        _ => "libsubquad.so",
+    }
+}
+
+/// Link against the library through links to it in OUT_DIR: cargo puts search paths below its target folder, and no
+/// others, on the loader's path of what it runs, so `cargo test` and `cargo run` find the library wherever it is.
+fn link(folder: &Path) {
+    let stage =
+        PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("libsubquad");
+    if let Err(error) = stage_library(folder, &stage) {
+        println!(
+            "cargo::error=cannot link {} into {}: {error}",
+            folder.display(),
+            stage.display()
+        );
+        std::process::exit(1);
+    }
+    println!("cargo::rustc-link-search=native={}", stage.display());
+    println!("cargo::rustc-link-lib=dylib=subquad");
+    println!("cargo::metadata=lib_dir={}", folder.display());
+}
+
+fn stage_library(folder: &Path, stage: &Path) -> std::io::Result<()> {
+    if stage.exists() {
+        fs::remove_dir_all(stage)?;
+    }
+    fs::create_dir_all(stage)?;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry
+            .file_name()
+            .to_string_lossy()
+            .starts_with("libsubquad.")
+        {
+            let file = fs::canonicalize(entry.path())?;
+            std::os::unix::fs::symlink(file, stage.join(entry.file_name()))?;
+        }
+    }
+    Ok(())
+}

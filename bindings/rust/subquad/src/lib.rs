@@ -1,0 +1,52 @@
+//! Softmax attention on the CPU, on [`ndarray`] views of any strides, with an error that is measured and reported.
+//!
+//! With `q: n_q x d`, `k: n_k x d`, `v: n_k x d_v` per head,
+//!
+//! ```text
+//! o[i,:] = sum_j A[i,j] v[j,:] / sum_j A[i,j]      lse[i] = log sum_j A[i,j]
+//! A[i,j] = exp(scale <q[i,:], k[j,:]> + lag_bias)   where query i sees key j, else 0
+//! ```
+//!
+//! ```
+//! use ndarray::array;
+//! use subquad::Attention;
+//!
+//! let q = array![[1.0_f32, 0.0], [0.0, 2.0], [3.0, 1.0]];
+//! let k = array![[0.5_f32, 0.5], [1.0, -1.0], [0.0, 1.0]];
+//! let v = array![[1.0_f32], [2.0], [4.0]];
+//! let output = Attention::new().causal(true).run(&q, &k, &v)?;
+//! assert_eq!(output.o[[0, 0]], 1.0); // the first query sees the first key only
+//! assert_eq!(output.report.int(subquad::sys::SUBQUAD_REPORT_PAIRS)?, 6);
+//! # Ok::<(), subquad::Error>(())
+//! ```
+//!
+//! Arrays have two dimensions (one head), three (heads first) or four (batch, then heads), all alike; `H_q` query heads share
+//! `H_kv` key and value heads when `H_q` is a multiple of `H_kv`. Nothing is copied: reversed, broadcast and strided views are
+//! read where they lie. Names, ids and codes are the constants of [`sys`], whose functions are documented by the C header.
+//!
+//! Every failure is an [`Error`] with a code and a message that names the argument and its value.
+
+mod array;
+mod attention;
+mod backward;
+mod context;
+mod error;
+mod fill;
+mod info;
+mod library;
+mod merge;
+mod options;
+mod report;
+
+pub use array::Element;
+pub use attention::{Attention, Output};
+pub use backward::{Gradients, GradientsMut};
+pub use context::Context;
+pub use error::{Error, Result};
+pub use fill::fill_uniform;
+pub use info::{info, simd_targets};
+pub use merge::Merged;
+pub use report::Report;
+pub use subquad_sys as sys;
+
+pub use ndarray;

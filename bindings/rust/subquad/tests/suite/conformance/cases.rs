@@ -1,0 +1,82 @@
+//! The good calls.
+
+use serde_json::Value;
+use subquad::{Context, sys};
+
+use super::call::Arrays;
+use super::json::{list, members, number, text};
+use super::master;
+use crate::problem::Real;
+
+#[test]
+fn good_calls_give_what_is_expected() {
+    let master = master("cases.json");
+    let context = Context::new().unwrap();
+    let mut failures = Vec::new();
+    for case in list(&master["cases"]) {
+        let result = match text(&case["dtype"]) {
+            "float32" => run::<f32>(case, &context),
+            "float64" => run::<f64>(case, &context),
+            other => panic!("no dtype {other}"),
+        };
+        failures.extend(
+            result
+                .err()
+                .map(|reason| format!("{}: {reason}", case["name"])),
+        );
+    }
+    assert!(
+        failures.is_empty(),
+        "{} cases fail:\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
+}
+
+fn run<T: Real>(case: &Value, context: &Context) -> Result<(), String> {
+    let arrays = members(&case["inputs"]).chain(members(&case["outputs"]));
+    let mut arrays = Arrays::<T>::new(arrays).map_err(|failure| format!("{failure:?}"))?;
+    let report = arrays
+        .carry_out(case, context)
+        .map_err(|failure| format!("{failure:?}"))?;
+    for (name, expected) in members(&case["outputs"]) {
+        let output = &arrays.outputs[name];
+        compare(&output.view(), expected).map_err(|difference| format!("{name}{difference}"))?;
+        if !output.gaps_are_untouched() {
+            return Err(format!("{name}: its gaps were written"));
+        }
+    }
+    if let (Some(pairs), Some(report)) = (case.get("pairs"), report) {
+        let counted = report
+            .int(sys::SUBQUAD_REPORT_PAIRS)
+            .map_err(|error| error.to_string())?;
+        if Some(counted) != pairs.as_i64() {
+            return Err(format!("{counted} pairs, not {pairs}"));
+        }
+    }
+    Ok(())
+}
+
+fn compare<T: Real>(actual: &ndarray::ArrayViewD<'_, T>, expected: &Value) -> Result<(), String> {
+    let (values, budget) = (list(&expected["values"]), number(&expected["budget"]));
+    if values.len() != actual.len() {
+        return Err(format!(
+            " has {} elements, not {}",
+            actual.len(),
+            values.len()
+        ));
+    }
+    for ((index, &actual), expected) in actual.indexed_iter().zip(values) {
+        let (actual, expected): (f64, f64) = (actual.into(), number(expected));
+        let within = match expected == f64::NEG_INFINITY {
+            true => actual == expected,
+            false => (actual - expected).abs() <= budget,
+        };
+        if !within {
+            return Err(format!(
+                "{index:?} is {actual:e}, not {expected:e} within {budget:e}"
+            ));
+        }
+    }
+    Ok(())
+}
