@@ -16,15 +16,21 @@ namespace {
 // Heads are taken in waves whose transposed copies stay near this size.
 constexpr int64_t kWaveBytes = int64_t{64} << 20;
 
+// In pieces, so that a callback is asked in time: the first touch of a large array takes long.
 template <class T>
-void fill_zero(const View<T, 4>& x) {
-  for (int64_t b = 0; b < x.shape[0]; ++b) {
-    for (int64_t h = 0; h < x.shape[1]; ++h) {
-      for (int64_t i = 0; i < x.shape[2]; ++i) {
-        for (int64_t c = 0; c < x.shape[3]; ++c) *x.at(b, h, i, c) = T{0};
-      }
+void fill_zero(Execution& run, const View<T, 4>& x) {
+  if (x.data == nullptr || x.count() == 0) return;
+  constexpr int64_t kEntries = 1 << 16;  // per task
+  Monitor monitor(run.callback, x.count());
+  const int64_t rows = std::max<int64_t>(kEntries / x.shape[3], 1), pieces = (x.shape[2] + rows - 1) / rows;
+  run.pool.run(x.shape[0] * x.shape[1] * pieces, monitor, [&](int64_t task, int64_t) {
+    const int64_t b = task / (x.shape[1] * pieces), h = task / pieces % x.shape[1], first = task % pieces * rows;
+    for (int64_t i = first; i < std::min(first + rows, x.shape[2]); ++i) {
+      T* const row = x.at(b, h, i);
+      for (int64_t c = 0; c < x.shape[3]; ++c) row[c * x.strides[3]] = T{0};
     }
-  }
+    monitor.advance(0);
+  });
 }
 
 template <class T>
@@ -50,7 +56,7 @@ class Backward {
         lse_(lse),
         d_o_(d_o),
         out_(gradients),
-        kernels_(simd::attention_kernels<T>(run.target)),
+        kernels_(simd::backward_kernels<T>(run.target)),
         stride_(simd::kMaxWidth * kernels_.lanes),
         groups_(query_groups(p_.n_q(), kernels_.lanes)),
         d_padded_(round_up(p_.d(), kernels_.lanes)),
@@ -214,11 +220,11 @@ class Backward {
       block.delta = b.delta + first;
       block.dq_t = b.dq_t + first * p_.d();
       block.d_bias = bias_size_ > 0 ? d_bias + (p_.lag(queries.first, j) - bias_.first()) : nullptr;
-      kernels_.backward_keys[queries.width - 1](block);
+      kernels_.keys[queries.width - 1](block);
       if (out_.dq.data != nullptr) {
         Turn& turn = turns_[static_cast<size_t>(head_in_wave * groups_ + group)];
         turn.await(block_index, monitor_);
-        kernels_.backward_queries[queries.width - 1](block);
+        kernels_.queries[queries.width - 1](block);
         turn.pass();
       }
       monitor_.advance(queries.rows * keys);
@@ -239,18 +245,19 @@ class Backward {
                          int64_t padded) {
     if (out.data == nullptr) return;
     for (int64_t r = 0; r < count; ++r) {
-      for (int64_t c = 0; c < out.shape[3]; ++c) *out.at(batch, head, first + r, c) = factor * rows[r * padded + c];
+      T* const to = out.at(batch, head, first + r);
+      for (int64_t c = 0; c < out.shape[3]; ++c) to[c * out.strides[3]] = factor * rows[r * padded + c];
     }
   }
 
   void store_dq(int64_t head, int64_t group) {
     const int64_t unit = first_unit_ + head / p_.group_size(), h = q_head(unit, head % p_.group_size());
     const QueryGroup queries = query_group(group, p_.n_q(), kernels_.lanes);
+    const int64_t stride = queries.stride(kernels_.lanes);
     const T* const dq_t = buffers(head).dq_t + group * stride_ * p_.d();
     for (int64_t i = 0; i < queries.rows; ++i) {
-      for (int64_t c = 0; c < p_.d(); ++c) {
-        *out_.dq.at(batch_of(unit), h, queries.first + i, c) = static_cast<T>(p_.scale) * dq_t[c * queries.stride(kernels_.lanes) + i];
-      }
+      T* const to = out_.dq.at(batch_of(unit), h, queries.first + i);
+      for (int64_t c = 0; c < p_.d(); ++c) to[c * out_.dq.strides[3]] = static_cast<T>(p_.scale) * dq_t[c * stride + i];
     }
     monitor_.advance(0);
   }
@@ -269,7 +276,7 @@ class Backward {
   const View<const T, 3>& lse_;
   const View<const T, 4>& d_o_;
   const Gradients<T>& out_;
-  const simd::AttentionKernels<T>& kernels_;
+  const simd::BackwardKernels<T>& kernels_;
   const int64_t stride_, groups_, d_padded_, d_v_padded_;  // queries of a full group; groups of a head
   Monitor monitor_;
   BiasTable<T> bias_;
@@ -289,7 +296,7 @@ void exact_backward(Execution& run, const Problem<T>& problem, const View<const 
   std::optional<Backward<T>> backward;
   if (problem.pairs() > 0) backward.emplace(run, problem, o, lse, d_o, gradients);  // may throw: outputs are written after it
   for (const View<T, 4>& out : {gradients.dq, gradients.dk, gradients.dv, matrix_as_4d(gradients.d_lag_bias)}) {
-    if (out.data != nullptr) fill_zero(out);
+    fill_zero(run, out);
   }
   if (backward) backward->compute();
 }

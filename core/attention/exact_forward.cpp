@@ -25,7 +25,7 @@ class Forward {
         p_(problem),
         o_(o),
         lse_(lse),
-        kernels_(simd::attention_kernels<T>(run.target)),
+        kernels_(simd::forward_kernels<T>(run.target)),
         stride_(simd::kMaxWidth * kernels_.lanes),
         tasks_per_head_((query_groups(p_.n_q(), kernels_.lanes) + kGroupsPerTask - 1) / kGroupsPerTask),
         monitor_(run.callback, p_.pairs()),
@@ -106,7 +106,7 @@ class Forward {
     block.row_sum = group.row_sum;
     block.row_sum_low = group.row_sum_low;
     block.weights = weights;
-    kernels_.forward[queries.width - 1](block);
+    kernels_.block[queries.width - 1](block);
     return true;
   }
 
@@ -141,7 +141,7 @@ class Forward {
   const Problem<T>& p_;
   const View<T, 4>& o_;
   const View<T, 3>& lse_;
-  const simd::AttentionKernels<T>& kernels_;
+  const simd::ForwardKernels<T>& kernels_;
   const int64_t stride_;          // of a full query group
   const int64_t tasks_per_head_;  // each of up to kGroupsPerTask query groups
   Monitor monitor_;

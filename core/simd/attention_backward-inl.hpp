@@ -1,5 +1,5 @@
 // Backward block kernel: weights again from the logits and the log-sum-exp, then the four products of the gradient.
-// Included once per SIMD target: see core/simd/attention_kernels.cpp.
+// Included once per SIMD target, by core/simd/attention_forward.cpp and its siblings.
 #if defined(SUBQUAD_ATTENTION_BACKWARD_INL) == defined(HWY_TARGET_TOGGLE)
 #ifdef SUBQUAD_ATTENTION_BACKWARD_INL
 #undef SUBQUAD_ATTENTION_BACKWARD_INL

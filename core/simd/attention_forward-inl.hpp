@@ -3,7 +3,7 @@
 // The running maximum is lazy: it moves only when a logit exceeds it by more than kSlack, so most tiles go from logits to weights
 // without leaving registers and without touching o_t. Any maximum gives the same quotient; weights stay below 2^kSlack. A query's
 // maximum moves by its own logits alone, and its sums have the same order in any group: its bits do not depend on other queries.
-// Included once per SIMD target: see core/simd/attention_kernels.cpp.
+// Included once per SIMD target, by core/simd/attention_forward.cpp and its siblings.
 #if defined(SUBQUAD_ATTENTION_FORWARD_INL) == defined(HWY_TARGET_TOGGLE)
 #ifdef SUBQUAD_ATTENTION_FORWARD_INL
 #undef SUBQUAD_ATTENTION_FORWARD_INL

@@ -39,8 +39,8 @@ struct ForwardBlock {
   T* weights;                        // [kKeyBlock + kBlockSlack][group], scratch
 };
 
-// One query group and one block of keys, backward, in two steps: backward_keys leaves dS in d_logits and adds to dk, dv and d_bias,
-// which belong to the block of keys; backward_queries then adds to dq_t, which belongs to the query group.
+// One query group and one block of keys, backward, in two steps: `keys` leaves dS in d_logits and adds to dk, dv and d_bias,
+// which belong to the block of keys; `queries` then adds to dq_t, which belongs to the query group.
 template <class T>
 struct BackwardBlock {
   int64_t d, d_v, keys;
@@ -63,21 +63,23 @@ struct BackwardBlock {
   T *weights, *d_logits;  // [kKeyBlock + kBlockSlack][group], scratch
 };
 
+// The kernels of one SIMD target, by width - 1. lanes: elements of a vector; padded row lengths are multiples of it.
 template <class T>
-struct AttentionKernels {
-  int64_t lanes;  // a padded row length is a multiple of it
-  // By width - 1.
-  void (*forward[kMaxWidth])(const ForwardBlock<T>&);
-  void (*backward_keys[kMaxWidth])(const BackwardBlock<T>&);
-  void (*backward_queries[kMaxWidth])(const BackwardBlock<T>&);
+struct ForwardKernels {
+  int64_t lanes;
+  void (*block[kMaxWidth])(const ForwardBlock<T>&);
+};
+template <class T>
+struct BackwardKernels {
+  int64_t lanes;
+  void (*keys[kMaxWidth])(const BackwardBlock<T>&);
+  void (*queries[kMaxWidth])(const BackwardBlock<T>&);
 };
 
 // T: float or double.
 template <class T>
-const AttentionKernels<T>& attention_kernels(Target target);
-
-// 2^x, entry by entry, for the tests of its accuracy: kExp2Least <= x <= kExp2Most.
+const ForwardKernels<T>& forward_kernels(Target target);
 template <class T>
-void exp2_array(Target target, const T* x, T* y, int64_t count);
+const BackwardKernels<T>& backward_kernels(Target target);
 
 }  // namespace subquad::simd

@@ -1,7 +1,7 @@
 // 2^x for vectors: x = n + f with n the nearest integer, a minimax polynomial for 2^f on [-1/2, 1/2], n added to the exponent.
 // Range and error: core/simd/exp2_range.hpp.
 // Coefficients: tools/exp2_coefficients.py; relative error 1.9e-9 (degree 6, float) and 3.1e-18 (degree 11, double).
-// Included once per SIMD target: see core/simd/attention_kernels.cpp.
+// Included once per SIMD target, by core/simd/attention_forward.cpp and its siblings.
 #if defined(SUBQUAD_EXP2_INL) == defined(HWY_TARGET_TOGGLE)
 #ifdef SUBQUAD_EXP2_INL
 #undef SUBQUAD_EXP2_INL

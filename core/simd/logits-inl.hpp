@@ -1,5 +1,5 @@
 // Logits of one tile of keys against a query group, with bias and mask: what the forward and the backward kernel share.
-// Included once per SIMD target: see core/simd/attention_kernels.cpp.
+// Included once per SIMD target, by core/simd/attention_forward.cpp and its siblings.
 #if defined(SUBQUAD_LOGITS_INL) == defined(HWY_TARGET_TOGGLE)
 #ifdef SUBQUAD_LOGITS_INL
 #undef SUBQUAD_LOGITS_INL

@@ -23,18 +23,25 @@ const std::vector<Target>& targets() {
 
 const char* name(Target target) { return hwy::TargetName(target.bit); }
 
-Target find_target(const std::string& wanted) {
+namespace {
+
+// asked_by: who named the target, for the message.
+Target find(const std::string& wanted, const char* asked_by) {
   std::string offered;
   for (const Target target : targets()) {
     if (wanted == name(target)) return target;
     offered += std::string(offered.empty() ? "" : ", ") + name(target);
   }
-  throw Error(Status::err_unknown, "no SIMD target is called \"" + wanted + "\" here; there are: " + offered);
+  throw Error(Status::err_unknown, std::string(asked_by) + " is \"" + wanted + "\", which is no SIMD target here; there are: " + offered);
 }
+
+}  // namespace
+
+Target find_target(const std::string& wanted) { return find(wanted, "name"); }
 
 Target default_target() {
   const char* forced = std::getenv("SUBQUAD_SIMD_TARGET");
-  return forced != nullptr && *forced != '\0' ? find_target(forced) : targets().front();
+  return forced != nullptr && *forced != '\0' ? find(forced, "SUBQUAD_SIMD_TARGET") : targets().front();
 }
 
 }  // namespace subquad::simd

@@ -1,5 +1,5 @@
 // The register tile under every product of attention: C (rows x columns) = A B with A read one element at a time and B by vectors.
-// Included once per SIMD target: see core/simd/attention_kernels.cpp.
+// Included once per SIMD target, by core/simd/attention_forward.cpp and its siblings.
 #if defined(SUBQUAD_TILE_INL) == defined(HWY_TARGET_TOGGLE)
 #ifdef SUBQUAD_TILE_INL
 #undef SUBQUAD_TILE_INL
@@ -11,6 +11,8 @@
 
 #include <hwy/highway.h>
 
+#include "core/simd/attention_kernels.hpp"
+
 HWY_BEFORE_NAMESPACE();
 namespace subquad::simd::HWY_NAMESPACE {
 
@@ -18,7 +20,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 // Rows of a full tile. With three vectors per row, 8 rows take 24 of the 32 registers that AVX-512 and Arm have, 4 take 12 of 16.
 inline constexpr int kTileRows = HWY_TARGET == HWY_SSSE3 || HWY_TARGET == HWY_SSE4 || HWY_TARGET == HWY_AVX2 ? 4 : 8;
-inline constexpr int kMaxTileRows = 8;
+static_assert(kTileRows <= kBlockSlack);
 
 template <class T, int Rows, int Vectors>
 struct Tile {

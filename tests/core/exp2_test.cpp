@@ -7,8 +7,7 @@
 #include <vector>
 
 #include "core/random/philox.hpp"
-#include "core/simd/attention_kernels.hpp"
-#include "core/simd/exp2_range.hpp"
+#include "core/simd/exp2.hpp"
 
 using namespace subquad;
 
