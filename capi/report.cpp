@@ -19,9 +19,10 @@ const tables::ReportKey& key_row(int32_t key) {
   return *found;
 }
 
-template <class T>
-const T& value_at(const subquad_report* report, int32_t key, int64_t index, int32_t type, const char* wanted) {
+template <class T, class Out>
+const T& value_at(const subquad_report* report, int32_t key, int64_t index, int32_t type, const char* wanted, Out* value_out) {
   const auto& row = key_row(key);
+  required(value_out, "value_out");
   const std::string name = row.name;
   if (row.type != type) throw Error(Status::err_type, "key " + name + " is not of type " + wanted);
   const auto found = required(report, "report")->values.find(key);
@@ -31,6 +32,15 @@ const T& value_at(const subquad_report* report, int32_t key, int64_t index, int3
     throw Error(Status::err_value, "index is " + std::to_string(index) + "; key " + name + " holds " + std::to_string(list.size()));
   }
   return list[static_cast<size_t>(index)];
+}
+
+// One value as itself, several as an array. The library writes scalars only: destroying its objects and arrays takes memory, and
+// ends the process where there is none.
+template <class T>
+std::string json_of(const std::vector<T>& list) {
+  std::string text;
+  for (const T& value : list) text += (text.empty() ? "" : ",") + nlohmann::json(value).dump();
+  return list.size() == 1 ? text : "[" + text + "]";
 }
 
 }  // namespace
@@ -56,35 +66,27 @@ subquad_status subquad_report_length(const subquad_report* report, int32_t key, 
 }
 
 subquad_status subquad_report_get_int(const subquad_report* report, int32_t key, int64_t index, int64_t* value_out) {
-  return capi::guarded([&] { *required(value_out, "value_out") = value_at<int64_t>(report, key, index, SUBQUAD_TYPE_INT, "int"); });
+  return capi::guarded([&] { *value_out = value_at<int64_t>(report, key, index, SUBQUAD_TYPE_INT, "int", value_out); });
 }
 
 subquad_status subquad_report_get_float(const subquad_report* report, int32_t key, int64_t index, double* value_out) {
-  return capi::guarded([&] { *required(value_out, "value_out") = value_at<double>(report, key, index, SUBQUAD_TYPE_FLOAT, "float"); });
+  return capi::guarded([&] { *value_out = value_at<double>(report, key, index, SUBQUAD_TYPE_FLOAT, "float", value_out); });
 }
 
 subquad_status subquad_report_get_string(const subquad_report* report, int32_t key, int64_t index, const char** value_out) {
-  return capi::guarded(
-      [&] { *required(value_out, "value_out") = value_at<std::string>(report, key, index, SUBQUAD_TYPE_STRING, "string").c_str(); });
+  return capi::guarded([&] { *value_out = value_at<std::string>(report, key, index, SUBQUAD_TYPE_STRING, "string", value_out).c_str(); });
 }
 
 subquad_status subquad_report_json(subquad_report* report, const char** json_out) {
   return capi::guarded([&] {
     required(report, "report");
     required(json_out, "json_out");
-    nlohmann::ordered_json object = nlohmann::ordered_json::object();
+    std::string text = "{";
     for (const auto& [key, values] : report->values) {
-      std::visit(
-          [&, name = key_row(key).name](const auto& list) {
-            if (list.size() == 1) {
-              object[name] = list.front();
-            } else {
-              object[name] = list;
-            }
-          },
-          values);
+      text += (text.size() > 1 ? ",\"" : "\"") + std::string(key_row(key).name) + "\":";
+      std::visit([&](const auto& list) { text += json_of(list); }, values);
     }
-    report->json = object.dump();
+    report->json = std::move(text) + "}";
     *json_out = report->json.c_str();
   });
 }

@@ -60,12 +60,17 @@ class Job {
 class Pool::Crew {
  public:
   explicit Crew(int64_t workers) {
+    threads_.reserve(static_cast<size_t>(workers));
     try {
       for (int64_t worker = 1; worker <= workers; ++worker) threads_.emplace_back([this, worker] { serve(worker); });
     } catch (const std::system_error& error) {
+      const size_t started = threads_.size();
       dismiss();
       throw Error(Status::err_threads,
-                  "thread " + std::to_string(threads_.size() + 1) + " of " + std::to_string(workers) + " could not be started: " + error.what());
+                  "thread " + std::to_string(started + 1) + " of " + std::to_string(workers) + " could not be started: " + error.what());
+    } catch (...) {
+      dismiss();
+      throw;
     }
   }
   ~Crew() { dismiss(); }
@@ -116,6 +121,7 @@ class Pool::Crew {
     }
     start_.notify_all();
     for (std::thread& thread : threads_) thread.join();
+    threads_.clear();
   }
 
   std::mutex mutex_;
