@@ -55,10 +55,11 @@ function abandon(context)
 end
 
 function destroy_orphans()
-    lock(ORPHANS_LOCK)
-    found = copy(ORPHANS)
-    empty!(ORPHANS)
-    unlock(ORPHANS_LOCK)
+    found = disable_sigint() do
+        lock(ORPHANS_LOCK) do
+            splice!(ORPHANS, 1:length(ORPHANS))
+        end
+    end
     foreach(subquad_context_destroy, found)
 end
 
@@ -72,7 +73,10 @@ end
 
 Base.isopen(context::Context) = context.state[] != CLOSED
 
-"""Call `f` with the pointer of a context that no other call uses meanwhile."""
+"""
+Call `f` with the pointer of a context that no other call uses meanwhile. Ctrl-C has to be held back around this, lest it leave the
+context marked as running.
+"""
 function occupied(f, context::Context)
     before = Threads.atomic_cas!(context.state, IDLE, RUNNING)
     before == CLOSED && throw(SubquadError(SUBQUAD_ERR_NULL, "context is closed"))
@@ -146,10 +150,9 @@ struct Settings
     progress::Any
     options::Vector{Pair{Symbol,Any}}
     return_report::Bool
-end
-
-function Settings(context, threads, progress, options, return_report)
-    return Settings(context, threads, progress, Pair{Symbol,Any}[name => value for (name, value) in options], return_report)
+    function Settings(context, threads, progress, options, return_report)
+        return new(context, threads, progress, Pair{Symbol,Any}[name => value for (name, value) in options], return_report)
+    end
 end
 
 """
@@ -163,8 +166,7 @@ function with_call(call, settings::Settings)
 end
 
 """
-Run `call(pointer)` on the context given, or on one from the pool. Ctrl-C is held back outside the callback, lest it leave a context
-marked as running.
+Run `call(pointer)` on the context given, or on one from the pool. Only the callback lets Ctrl-C through.
 """
 function on_context(call, settings)
     context, threads = settings.context, settings.threads

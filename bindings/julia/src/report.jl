@@ -81,7 +81,7 @@ true
 """
 function info(; context=nothing)
     context === nothing && return with_report(handle -> check(subquad_info(C_NULL, handle)))
-    return occupied(context) do pointer
-        with_report(handle -> check(subquad_info(pointer, handle)))
+    return disable_sigint() do
+        occupied(pointer -> with_report(handle -> check(subquad_info(pointer, handle))), context)
     end
 end

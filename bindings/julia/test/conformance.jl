@@ -67,25 +67,37 @@ filled(x, fill) = fill_uniform!(x, fill["seed"]; stream=fill["stream"], low=fill
 julia_ranges(::Nothing) = nothing
 julia_ranges(table) = size(table, 1) == 0 ? Array(table) : Array(table) .+ (CartesianIndices(table) .|> index -> index[1] == 1 ? 1 : 0)
 
-parts(arrays, name, count) = [arrays["$name[$number]"] for number in 0:count-1]
+"""Keyword arguments of one type whatever they hold, so that a call is compiled for its keywords and not for each row."""
+function keywords(row, extra...)
+    given = Dict{Symbol,Any}(extra...)
+    for (name, value) in row["options"]
+        given[Symbol(name)] = value
+    end
+    filter!(entry -> entry[2] !== nothing, given)
+    names = Tuple(sort(collect(keys(given))))
+    return NamedTuple{names,NTuple{length(names),Any}}(Tuple(Any[given[name] for name in names]))
+end
 
 """Call the function that `row` names on `arrays`; the results by name."""
 function call(row, arrays; context=nothing, report=false)
     given(name) = get(arrays, name, nothing)
-    options = Dict{Symbol,Any}(Symbol(name) => value for (name, value) in row["options"])
-    extra = (lag_bias=given("lag_bias"), key_ranges=julia_ranges(given("key_ranges")), context=context, return_report=report)
-    q, k, v, o, lse = given.(("q", "k", "v", "o", "lse"))
+    settings = keywords(
+        row, :lag_bias => given("lag_bias"), :key_ranges => julia_ranges(given("key_ranges")), :context => context,
+        :return_report => report, :lse => row["function"] == "attention" ? given("lse") : nothing,
+    )
     if row["function"] == "attention"
-        result = attention!(o, q, k, v; lse=lse, extra..., options...)
-        return Dict("o" => o, "lse" => lse, "report" => report ? last(result) : nothing)
+        result = attention!(given("o"), given("q"), given("k"), given("v"); settings...)
+        return Dict{String,Any}("o" => given("o"), "lse" => given("lse"), "report" => report ? last(result) : nothing)
     elseif row["function"] == "attention_backward"
-        result = attention_backward(q, k, v, o, lse, given("d_o"); extra..., options...)
-        return Dict(string(name) => value for (name, value) in pairs(result))
+        inputs = (given(name) for name in ("q", "k", "v", "o", "lse", "d_o"))
+        result = attention_backward(inputs...; settings...)
+        return Dict{String,Any}(string(name) => value for (name, value) in pairs(result))
     elseif row["function"] == "attention_merge"
-        attention_merge!(o, parts(arrays, "o_parts", row["count"]), parts(arrays, "lse_parts", row["count"]); lse=lse, context=context)
-        return Dict("o" => o, "lse" => lse)
+        o_parts, lse_parts = (Any[arrays["$name[$i]"] for i in 0:row["count"]-1] for name in ("o_parts", "lse_parts"))
+        attention_merge!(given("o"), o_parts, lse_parts; lse=given("lse"), context=context)
+        return Dict{String,Any}("o" => given("o"), "lse" => given("lse"))
     end
-    return Dict("x" => filled(given("x"), row["fill"]))
+    return Dict{String,Any}("x" => filled(given("x"), row["fill"]))
 end
 
 """Elements of an array's buffer that are not its own."""
@@ -136,7 +148,7 @@ end
 """Whether the call fails as its row says, harms no output, and leaves the context able to do what `base` says."""
 function refused_well(bad, base)
     arrays = prepare(bad["call"])
-    before = Dict(name => copy(array.buffer) for (name, array) in arrays)
+    before = Dict{String,Any}(name => copy(array.buffer) for (name, array) in arrays)
     context = Ref{Any}(nothing)
     failure = try
         context[] = context_of(get(bad["call"], "context", Dict()))
