@@ -5,7 +5,7 @@
 #include <cstdlib>
 
 #include "capi/generated/tables.hpp"
-#include "core/base/finite.hpp"
+#include "core/parallel/finite.hpp"
 
 namespace subquad::capi {
 
@@ -140,9 +140,9 @@ bool same_view(const subquad_array& a, const subquad_array& b) {
 }
 
 template <class T>
-void check_finite(const Argument& argument, bool allow_minus_infinity) {
+void check_finite(Execution& run, const Argument& argument, bool allow_minus_infinity) {
   const auto view = view_of<const T, 4>(argument);
-  const int64_t found = first_nonfinite(view, allow_minus_infinity);
+  const int64_t found = first_nonfinite(run, view, allow_minus_infinity);
   if (found < 0) return;
   int64_t index[4], rest = found, offset = 0;
   for (int axis = 3; axis >= 0; --axis) {
@@ -155,7 +155,7 @@ void check_finite(const Argument& argument, bool allow_minus_infinity) {
   throw Error(Status::err_nonfinite, argument.name + list_text(index + 4 - argument->ndim, argument->ndim) + " is " + text);
 }
 
-template void check_finite<float>(const Argument&, bool);
-template void check_finite<double>(const Argument&, bool);
+template void check_finite<float>(Execution&, const Argument&, bool);
+template void check_finite<double>(Execution&, const Argument&, bool);
 
 }  // namespace subquad::capi

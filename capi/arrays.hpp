@@ -8,6 +8,7 @@
 #include "capi/subquad.h"
 #include "core/base/error.hpp"
 #include "core/base/views.hpp"
+#include "core/parallel/execution.hpp"
 
 namespace subquad::capi {
 
@@ -58,7 +59,7 @@ View<T, Rank> view_of(const Argument& argument) {
 
 // Throws Error(nonfinite) naming the first NaN or infinity in row-major order; -inf passes where it is allowed.
 template <class T>
-void check_finite(const Argument& argument, bool allow_minus_infinity = false);
+void check_finite(Execution& run, const Argument& argument, bool allow_minus_infinity = false);
 
 // Calls function(float()) or function(double()), by dtype.
 template <class Function>

@@ -47,10 +47,10 @@ struct GradientArguments {
   }
 
   template <class T>
-  void check_values() const {
-    capi::check_finite<T>(o);
-    capi::check_finite<T>(d_o);
-    capi::check_finite<T>(lse, true);
+  void check_values(Execution& run) const {
+    capi::check_finite<T>(run, o);
+    capi::check_finite<T>(run, d_o);
+    capi::check_finite<T>(run, lse, true);
   }
 };
 
@@ -78,7 +78,7 @@ subquad_status subquad_attention(subquad_context* context, const subquad_options
     Execution run = use.execution();
     capi::with_floating(q->dtype, [&](auto zero) {
       using T = decltype(zero);
-      const auto problem = arguments.problem<T>();
+      const auto problem = arguments.problem<T>(run);
       attention::exact_forward<T>(run, problem, arguments.checks_values(), capi::view_of<T, 4>(output), capi::view_of<T, 3>(lse_output));
       timer.write(report, run, problem.pairs());
     });
@@ -107,8 +107,8 @@ subquad_status subquad_attention_backward(subquad_context* context, const subqua
     Execution run = use.execution();
     capi::with_floating(q->dtype, [&](auto zero) {
       using T = decltype(zero);
-      const auto problem = arguments.problem<T>();
-      if (arguments.checks_values()) gradient.check_values<T>();
+      const auto problem = arguments.problem<T>(run);
+      if (arguments.checks_values()) gradient.check_values<T>(run);
       const attention::Gradients<T> results{capi::view_of<T, 4>(gradient.dq), capi::view_of<T, 4>(gradient.dk), capi::view_of<T, 4>(gradient.dv),
                                             capi::view_of<T, 2>(gradient.d_lag_bias)};
       attention::exact_backward<T>(run, problem, capi::view_of<const T, 4>(gradient.o), capi::view_of<const T, 3>(gradient.lse),

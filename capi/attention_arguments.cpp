@@ -90,7 +90,7 @@ std::vector<int64_t> AttentionArguments::output_shape(int64_t columns) const {
 std::vector<int64_t> AttentionArguments::lse_shape() const { return {q->shape, q->shape + q->ndim - 1}; }
 
 template <class T>
-attention::Problem<T> AttentionArguments::problem() const {
+attention::Problem<T> AttentionArguments::problem(Execution& run) const {
   attention::Problem<T> problem;
   problem.q = view_of<const T, 4>(q);
   problem.k = view_of<const T, 4>(k);
@@ -113,14 +113,14 @@ attention::Problem<T> AttentionArguments::problem() const {
   }
   if (checks_values()) {
     for (const Argument& argument : {q, k, v, lag_bias}) {
-      if (argument) check_finite<T>(argument);
+      if (argument) check_finite<T>(run, argument);
     }
   }
   return problem;
 }
 
-template attention::Problem<float> AttentionArguments::problem<float>() const;
-template attention::Problem<double> AttentionArguments::problem<double>() const;
+template attention::Problem<float> AttentionArguments::problem<float>(Execution&) const;
+template attention::Problem<double> AttentionArguments::problem<double>(Execution&) const;
 
 void CallReport::write(subquad_report* report, const Execution& run, int64_t pairs) const {
   if (report == nullptr) return;

@@ -27,7 +27,7 @@ struct AttentionArguments {
 
   // The problem, its values checked too (NaN, ranges, the bias table's length).
   template <class T>
-  attention::Problem<T> problem() const;
+  attention::Problem<T> problem(Execution& run) const;
 
   bool checks_values() const { return options.get_int(SUBQUAD_OPTION_CHECK_FINITE) != 0; }
 

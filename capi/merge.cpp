@@ -77,8 +77,8 @@ subquad_status subquad_attention_merge(subquad_context* context, const subquad_o
     capi::with_floating(o->dtype, [&](auto zero) {
       using T = decltype(zero);
       if (capi::options_or_default(options).get_int(SUBQUAD_OPTION_CHECK_FINITE) != 0) {
-        for (const Argument& part : outputs.arguments) capi::check_finite<T>(part);
-        for (const Argument& part : sums.arguments) capi::check_finite<T>(part, true);
+        for (const Argument& part : outputs.arguments) capi::check_finite<T>(run, part);
+        for (const Argument& part : sums.arguments) capi::check_finite<T>(run, part, true);
       }
       attention::merge<T>(run, outputs.views<T, 4>(), sums.views<T, 3>(), capi::view_of<T, 4>(o_output), capi::view_of<T, 3>(lse_output));
     });

@@ -172,7 +172,8 @@ typedef struct subquad_array {
 typedef struct subquad_context subquad_context;
 
 /* Asked about every 20 ms (at least every 50 ms) during long calls, always on the calling thread.
- * fraction: how much of the work is done, in [0, 1]; it never falls. Return 0 to go on, anything else to cancel. */
+ * fraction: how much of the work is done, in [0, 1]; it never falls, and is 0 while inputs are checked and prepared.
+ * Return 0 to go on, anything else to cancel. */
 typedef int32_t (*subquad_callback)(void* user, double fraction);
 
 /* Create a context with the default number of threads (SUBQUAD_NUM_THREADS where it is set to a positive number, else the

@@ -21,7 +21,7 @@ template <class T>
 void fill_zero(Execution& run, const View<T, 4>& x) {
   if (x.data == nullptr || x.count() == 0) return;
   constexpr int64_t kEntries = 1 << 16;  // per task
-  Monitor monitor(run.callback, x.count());
+  Monitor monitor(run.callback, 1);  // asks the callback, and leaves progress to the computation
   const int64_t rows = std::max<int64_t>(kEntries / x.shape[3], 1), pieces = (x.shape[2] + rows - 1) / rows;
   run.pool.run(x.shape[0] * x.shape[1] * pieces, monitor, [&](int64_t task, int64_t) {
     const int64_t b = task / (x.shape[1] * pieces), h = task / pieces % x.shape[1], first = task % pieces * rows;

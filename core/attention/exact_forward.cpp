@@ -2,13 +2,12 @@
 // and the running maximum is lazy (core/simd/attention_forward-inl.hpp).
 #include <algorithm>
 #include <array>
-#include <atomic>
-#include <cmath>
 #include <limits>
-#include <string>
 
 #include "core/attention/exact.hpp"
+#include "core/attention/exact_rows.hpp"
 #include "core/attention/layout.hpp"
+#include "core/attention/row_result.hpp"
 
 namespace subquad::attention {
 
@@ -23,8 +22,7 @@ class Forward {
   Forward(Execution& run, const Problem<T>& problem, const View<T, 4>& o, const View<T, 3>& lse)
       : run_(run),
         p_(problem),
-        o_(o),
-        lse_(lse),
+        result_(problem, o, lse),
         kernels_(simd::forward_kernels<T>(run.target)),
         stride_(simd::kMaxWidth * kernels_.lanes),
         tasks_per_head_((query_groups(p_.n_q(), kernels_.lanes) + kGroupsPerTask - 1) / kGroupsPerTask),
@@ -44,8 +42,7 @@ class Forward {
     });
   }
 
-  // Index of the first row with an overflowing logit, in order of batch, head and query, or -1.
-  int64_t overflowed_row() const { return overflowed_.load(); }
+  void check_overflow() const { result_.check_overflow(); }
 
  private:
   // State of one query group during its pass over the keys.
@@ -111,36 +108,16 @@ class Forward {
   }
 
   void finish(int64_t batch, int64_t head, const Group& group) {
-    const QueryGroup& queries = group.queries;
-    const int64_t stride = queries.stride(kernels_.lanes);
-    const KeyRange range = p_.keys_in_range(batch);
-    for (int64_t i = 0; i < queries.rows; ++i) {
+    const int64_t stride = group.queries.stride(kernels_.lanes);
+    for (int64_t i = 0; i < group.queries.rows; ++i) {
       const T sum = group.row_sum[i] + group.row_sum_low[i];
-      const bool sees = p_.visible(range, queries.first + i).size() > 0;
-      // A sum of weights is at least 2^-slack unless logits were infinite: then the row is left NaN and reported.
-      const bool sound = !sees || (sum > 0 && std::isfinite(group.row_max[i]) && std::isfinite(sum));
-      if (!sound) report_overflow((batch * p_.q_heads() + head) * p_.n_q() + queries.first + i);
-      T* const o = o_.at(batch, head, queries.first + i, 0);
-      const T inverse = sees ? T{1} / (sound ? sum : std::numeric_limits<T>::quiet_NaN()) : T{0};
-      for (int64_t c = 0; c < p_.d_v(); ++c) o[c * o_.strides[3]] = group.o_t[c * stride + i] * inverse;
-      if (lse_.data != nullptr) {
-        *lse_.at(batch, head, queries.first + i) =
-            sees ? static_cast<T>((static_cast<double>(group.row_max[i]) + std::log2(static_cast<double>(sum))) * kLn2)
-                 : -std::numeric_limits<T>::infinity();
-      }
-    }
-  }
-
-  void report_overflow(int64_t row) {
-    int64_t seen = overflowed_.load();
-    while ((seen < 0 || row < seen) && !overflowed_.compare_exchange_weak(seen, row)) {
+      result_.store(batch, head, group.queries.first + i, group.o_t + i, stride, group.row_max[i], sum);
     }
   }
 
   Execution& run_;
   const Problem<T>& p_;
-  const View<T, 4>& o_;
-  const View<T, 3>& lse_;
+  RowResult<T> result_;
   const simd::ForwardKernels<T>& kernels_;
   const int64_t stride_;          // of a full query group
   const int64_t tasks_per_head_;  // each of up to kGroupsPerTask query groups
@@ -149,7 +126,6 @@ class Forward {
   Aligned<T> k_copy_, v_copy_, scratch_;
   View<const T, 4> k_, v_;
   int64_t scratch_per_worker_ = 0;
-  std::atomic<int64_t> overflowed_{-1};
 };
 
 }  // namespace
@@ -157,13 +133,13 @@ class Forward {
 template <class T>
 void exact_forward(Execution& run, const Problem<T>& problem, bool check_overflow, const View<T, 4>& o, const View<T, 3>& lse) {
   if (o.shape[0] * o.shape[1] * o.shape[2] == 0) return;
+  if (problem.n_q() <= kFewQueries) {
+    exact_rows<T>(run, problem, check_overflow, o, lse);
+    return;
+  }
   Forward<T> forward(run, problem, o, lse);
   forward.compute();
-  if (const int64_t row = forward.overflowed_row(); check_overflow && row >= 0) {
-    const int64_t i = row % problem.n_q(), head = row / problem.n_q() % problem.q_heads(), batch = row / problem.n_q() / problem.q_heads();
-    throw Error(Status::err_overflow, "a logit of q[batch " + std::to_string(batch) + ", head " + std::to_string(head) + ", query " +
-                                          std::to_string(i) + "] overflows the arrays' data type");
-  }
+  if (check_overflow) forward.check_overflow();
 }
 
 template void exact_forward<float>(Execution&, const Problem<float>&, bool, const View<float, 4>&, const View<float, 3>&);

@@ -24,6 +24,16 @@ namespace subquad::simd::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
+// total + low += x, with the rounding error of total carried along in low [TwoSum]: exact whichever of the two is larger.
+template <class D>
+HWY_INLINE void add_carrying(D d, hn::Vec<D> x, hn::TFromD<D>* total, hn::TFromD<D>* low) {
+  const auto before = hn::LoadU(d, total), after = hn::Add(before, x);
+  const auto part = hn::Sub(after, before);
+  const auto error = hn::Add(hn::Sub(before, hn::Sub(after, part)), hn::Sub(x, part));
+  hn::StoreU(after, d, total);
+  hn::StoreU(hn::Add(hn::LoadU(d, low), error), d, low);
+}
+
 template <class T, int Vectors>
 class ForwardPass {
   using D = hn::ScalableTag<T>;
@@ -146,19 +156,11 @@ class ForwardPass {
     }
   }
 
-  // The block's sum joins the total with the rounding error carried along.
   HWY_INLINE void save() const {
     const D d;
     for (int v = 0; v < Vectors; ++v) {
       hn::StoreU(max_[v], d, b_.row_max + v * kLanes);
-      T* total = b_.row_sum + v * kLanes;
-      T* low = b_.row_sum_low + v * kLanes;
-      const V before = hn::LoadU(d, total), after = hn::Add(before, sum_[v]);
-      // Knuth's two-sum: exact whichever of the two is larger.
-      const V part = hn::Sub(after, before);
-      const V error = hn::Add(hn::Sub(before, hn::Sub(after, part)), hn::Sub(sum_[v], part));
-      hn::StoreU(after, d, total);
-      hn::StoreU(hn::Add(hn::LoadU(d, low), error), d, low);
+      add_carrying(d, sum_[v], b_.row_sum + v * kLanes, b_.row_sum_low + v * kLanes);
     }
   }
 

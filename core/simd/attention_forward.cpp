@@ -4,6 +4,7 @@
 #include <hwy/highway.h>
 
 #include "core/simd/attention_forward-inl.hpp"
+#include "core/simd/attention_row-inl.hpp"
 #include "core/simd/attention_kernels.hpp"
 
 HWY_BEFORE_NAMESPACE();
@@ -14,6 +15,7 @@ const ForwardKernels<T>& forward_table() {
   static constexpr ForwardKernels<T> table = {
       static_cast<int64_t>(hwy::HWY_NAMESPACE::MaxLanes(hwy::HWY_NAMESPACE::ScalableTag<T>())),
       {forward_block<T, 1>, forward_block<T, 2>, forward_block<T, 3>},
+      row_block<T>,
   };
   return table;
 }

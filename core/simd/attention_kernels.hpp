@@ -39,6 +39,22 @@ struct ForwardBlock {
   T* weights;                        // [kKeyBlock + kBlockSlack][group], scratch
 };
 
+// One query and one block of keys, online, for calls with few queries: here the lanes run along the columns of q, k, v. State as in
+// ForwardBlock.
+template <class T>
+struct RowBlock {
+  int64_t d, d_v, keys;
+  const T* k;
+  int64_t k_stride;
+  const T* v;
+  int64_t v_stride;
+  const T* bias;  // NULL, or such that key t gains bias[-t] (in units of log 2)
+  const T* q;     // [d]: the query, times scale / log 2
+  T* o;           // [d_v]
+  T *row_max, *row_sum, *row_sum_low;
+  T* weights;  // [kKeyBlock], scratch
+};
+
 // One query group and one block of keys, backward, in two steps: `keys` leaves dS in d_logits and adds to dk, dv and d_bias,
 // which belong to the block of keys; `queries` then adds to dq_t, which belongs to the query group.
 template <class T>
@@ -68,6 +84,7 @@ template <class T>
 struct ForwardKernels {
   int64_t lanes;
   void (*block[kMaxWidth])(const ForwardBlock<T>&);
+  void (*row)(const RowBlock<T>&);
 };
 template <class T>
 struct BackwardKernels {

@@ -29,6 +29,9 @@ std::vector<Named> cases() {
       {"ranges", {3, 2, 1, 40, 137, 6, 7}, {true, 97, 0, 0, {0, 137, 20, 90, 130, 131}}},
       {"one range for all, a slice of keys", {2, 1, 1, 33, 140, 4, 4}, {true, 300, 200, 1, {190, 320}}},
       {"empty range", {2, 1, 1, 9, 30, 4, 4}, {false, 0, 0, 0, {0, 30, 12, 12}}},
+      {"few queries, chunks of keys", {2, 6, 2, 3, 4500, 5, 70}, {true, 4497, 0, 6, {0, 4500, 100, 2200}}},
+      {"few queries, one of which sees one chunk", {1, 2, 1, 4, 2100, 20, 3}, {true, 2045}},
+      {"few queries, a slice of keys, bias", {1, 2, 1, 2, 2300, 33, 17}, {true, 2400, 110, 1}},
       {"wide logits", {1, 1, 1, 70, 300, 16, 4}, {true, 230, 0, 0, {}, 8.0}},
   };
   // Around the tile, the query group of each vector width, and the block of keys.

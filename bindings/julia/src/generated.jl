@@ -194,7 +194,8 @@ struct subquad_options end
 struct subquad_report end
 
 # Asked about every 20 ms (at least every 50 ms) during long calls, always on the calling thread.
-# fraction: how much of the work is done, in [0, 1]; it never falls. Return 0 to go on, anything else to cancel.
+# fraction: how much of the work is done, in [0, 1]; it never falls, and is 0 while inputs are checked and prepared.
+# Return 0 to go on, anything else to cancel.
 # (user::Ptr{Cvoid}, fraction::Float64)::Int32
 const subquad_callback = Ptr{Cvoid}
 

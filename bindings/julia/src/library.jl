@@ -28,16 +28,21 @@ function open_library()
 end
 
 """
-Refuse a library that this package was not written for. Within one major version (while that is 0: one minor version) a newer
-library will do, so long as every constant has the value known here.
+Whether a library of version `found` serves a package written for `wanted`, both as SUBQUAD_VERSION_NUMBER: it is no older, and has the
+same major version or, while that is 0, the same minor version too.
 """
+function serves(found, wanted)
+    series(version) = version < 1_000_000 ? version ÷ 1_000 : 1_000 + version ÷ 1_000_000
+    return found >= wanted && series(found) == series(wanted)
+end
+
+"""Refuse a library that this package was not written for: another version, or another value of a constant."""
 function check_library()
     if dlsym(LIBRARY[], :subquad_version; throw_error=false) === nothing
         error(dlpath(LIBRARY[]), " is not the subquad library: it has no function subquad_version")
     end
     found, wanted = subquad_version(), SUBQUAD_VERSION_NUMBER
-    series(version) = version < 1_000_000 ? version ÷ 1_000 : version ÷ 1_000_000 * 1_000
-    if series(found) != series(wanted) || found < wanted
+    if !serves(found, wanted)
         error(
             "the subquad library ", dlpath(LIBRARY[]), " has version ", unsafe_string(subquad_version_string()),
             "; this package needs ", SUBQUAD_VERSION_STRING, " or a later release of the same series",

@@ -35,6 +35,8 @@ function c_view(name, array::AbstractArray)
     return SubquadArray(address, code, n, reversed(size(array)), reversed(steps))
 end
 
+c_view(name, other) = throw(SubquadError(SUBQUAD_ERR_TYPE, "$name must be an array, not a $(typeof(other))"))
+
 # An array of a call and its name; one that is not given is `nothing`. Lists of them are written `Named[..]`: the arrays in a plain list
 # of pairs would be promoted to one type, which copies them.
 const Named = Pair{String,Any}
@@ -45,7 +47,7 @@ c_arguments(arrays::Vector{Named}) = [array === nothing ? C_NULL : Ref(c_view(na
 """Key positions from 1, first and last included, as C has them: columns (start, end), from 0, the end excluded."""
 range_table(::Nothing) = nothing
 range_table(range::AbstractUnitRange{<:Integer}) = range_table([range])
-range_table(ranges::AbstractVector{<:AbstractUnitRange{<:Integer}}) = range_table(hcat(([first(r), last(r)] for r in ranges)...))
+range_table(ranges::AbstractVector{<:AbstractUnitRange{<:Integer}}) = range_table(Int64[f(range) for f in (first, last), range in ranges])
 function range_table(columns::AbstractArray{<:Integer})
     table = Array{Int64}(columns)
     isempty(table) || (selectdim(table, 1, 1) .-= 1)

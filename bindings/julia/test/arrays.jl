@@ -5,10 +5,11 @@ expected = oracle(Float64, q, k, v; causal=true)
 good(o) = within(o, expected.o, expected.o_budget)
 
 # The same numbers lying in memory in other ways.
-spread_out(x) = (parent = fill(NaN, 2 .* size(x)); view(parent, (1:2:2n for n in size(x))...) .= x; view(parent, (1:2:2n for n in size(x))...))
+within_parent(x, sizes, places) = (hole = view(fill(NaN, sizes), places...); hole .= x; hole)
+spread_out(x) = within_parent(x, 2 .* size(x), (1:2:2n for n in size(x)))
 backwards(x) = view(reverse(reverse(Array(x); dims=1); dims=2), size(x, 1):-1:1, size(x, 2):-1:1, :)
 turned(x) = PermutedDimsArray(permutedims(x, (3, 1, 2)), (2, 3, 1))
-inside(x) = (parent = fill(NaN, size(x) .+ 2); view(parent, (2:n+1 for n in size(x))...) .= x; view(parent, (2:n+1 for n in size(x))...))
+inside(x) = within_parent(x, size(x) .+ 2, (2:n+1 for n in size(x)))
 both(x) = view(turned(x), :, :, :)
 same(x) = x
 

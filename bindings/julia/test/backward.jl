@@ -35,11 +35,11 @@ function gradient_budgets(T, q, k, v, bias, d_o; keywords...)
     d_bias = bias === nothing ? nothing : zeros(size(bias))
     for I in CartesianIndices(problem)
         head, shared = problem[I], CartesianIndex(cld(I[1], group), I[2])
-        P, D, V, Q, K = Float64.(weights(head)[1]), Float64.(abs.(d_o[:, :, I])), abs.(head.v), Float64.(abs.(head.q)), Float64.(abs.(head.k))
+        P, (D, V, Q, K) = Float64.(weights(head)[1]), (x -> Float64.(abs.(x))).((d_o[:, :, I], head.v, head.q, head.k))
         n = size(Q, 1) + size(V, 1) + length(problem) * (size(Q, 2) + size(K, 2)) + 16
         slack = 4 .* row_roundoff(T, head) .+ n * eps(T)
-        O = Float64.(V * P')
-        dS = slack .* P .* (D' * Float64.(V) .+ vec(sum(D .* O; dims=1)))
+        O = V * P'
+        dS = slack .* P .* (D' * V .+ vec(sum(D .* O; dims=1)))
         dq[:, :, I] .+= Float64(abs(head.scale)) .* (K * dS')
         dk[:, :, shared] .+= Float64(abs(head.scale)) .* (Q * dS)
         dv[:, :, shared] .+= D * (slack .* P)
@@ -94,7 +94,9 @@ end
     @test keys(result) == (:dq, :dk, :dv, :d_lag_bias, :report)
     @test result.report[:pairs] == 21 && size(result.d_lag_bias) == (6, 1)
     backwards(x) = view(reverse(x; dims=2), :, size(x, 2):-1:1)
-    other = attention_backward(backwards(q), backwards(k), backwards(v), backwards(o), view(reverse(lse), 6:-1:1), transpose(permutedims(o)); causal=true, lag_bias=bias)
+    other = attention_backward(
+        backwards.((q, k, v, o))..., view(reverse(lse), 6:-1:1), transpose(permutedims(o)); causal=true, lag_bias=bias
+    )
     budget = gradient_budgets(Float64, q, k, v, bias, o; causal=true)
     # Both err, each by at most the budget.
     @test within(other.dq, result.dq, 2 .* budget[1]) && within(other.dk, result.dk, 2 .* budget[2])

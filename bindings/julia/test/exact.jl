@@ -25,12 +25,15 @@ end
     @test agrees(problem(Float64, 9, 9)...; scale=scale)
 end
 
-@testset "heads $heads over $shared, batch $batch" for (heads, shared) in ((1, 1), (4, 4), (4, 2), (6, 1), (6, 3)), batch in ((), (1,), (3,))
+const GROUPS = ((1, 1), (4, 4), (4, 2), (6, 1), (6, 3))
+
+@testset "heads $heads over $shared, batch $batch" for (heads, shared) in GROUPS, batch in ((), (1,), (3,))
     @test agrees(problem(Float32, 7, 7; heads=(heads, batch...), shared=(shared, batch...))...; causal=true)
 end
 
 @testset "no heads, no batch" begin
     @test size(attention(problem(Float64, 3, 3; heads=(2, 0))...)) == (3, 3, 2, 0)
+    @test size(attention(problem(Float64, 3, 3; heads=(2, 0))...; key_ranges=UnitRange{Int}[])) == (3, 3, 2, 0)
     @test size(attention(problem(Float64, 3, 3; heads=(0, 2))...)) == (3, 3, 0, 2)
 end
 

@@ -28,7 +28,8 @@ end
 
 exported = [(string(name), string(Base.Docs.doc(Base.Docs.Binding(Subquad, name)))) for name in [names(Subquad); :info]]
 documented = filter(entry -> !isempty(blocks(entry[2])), exported)
-@test issubset(["attention", "attention!", "attention_backward", "attention_merge", "fill_uniform!", "info", "Context", "Report", "SubquadError"], first.(documented))
+# Joining in place is the one whose example is its neighbour's.
+@test setdiff(first.(exported), first.(documented)) ⊆ ["Subquad", "attention_merge!"]
 
 readme = ("README.md", read(joinpath(PACKAGE, "README.md"), String))
 @test !isempty(blocks(readme[2]))

@@ -9,6 +9,15 @@
     @test withenv(() -> Subquad.library_candidates(), "SUBQUAD_LIBRARY" => nothing)[1] == "libsubquad"
 end
 
+@testset "versions" begin
+    for (found, wanted, good) in (
+        (1_000, 1_000, true), (1_002, 1_000, true), (1_000, 1_001, false), (2_000, 1_000, false), (1_000_000, 1_000, false),
+        (1_000_000, 1_000_000, true), (1_004_000, 1_000_002, true), (1_000_000, 1_004_000, false), (2_000_000, 1_000_000, false),
+    )
+        @test Subquad.serves(found, wanted) == good
+    end
+end
+
 @testset "a library with other constants" begin
     constants = Subquad.CONSTANTS
     before = copy(constants)

@@ -44,8 +44,10 @@ end
 
 """Weights of a head, rows that sum to 1 or to nothing, and its log-sum-exp."""
 function weights(head)
-    lse = [isempty(row) || maximum(row) == -Inf ? big(-Inf) : maximum(row) + log(sum(exp.(row .- maximum(row)))) for row in eachrow(head.logits)]
-    return [lse[i] == -Inf ? big(0.0) : exp(head.logits[i, j] - lse[i]) for i in axes(head.logits, 1), j in axes(head.logits, 2)], lse
+    s = head.logits
+    log_sum_exp(row) = isempty(row) || maximum(row) == -Inf ? big(-Inf) : maximum(row) + log(sum(exp.(row .- maximum(row))))
+    lse = [log_sum_exp(row) for row in eachrow(s)]
+    return [lse[i] == -Inf ? big(0.0) : exp(s[i, j] - lse[i]) for i in axes(s, 1), j in axes(s, 2)], lse
 end
 
 """
@@ -59,7 +61,10 @@ largest(row) = isempty(row) ? 0.0 : maximum(row)
 
 row_roundoff(T, head) = [weight_roundoff(T, size(head.q, 1), size(head.k, 2), largest(row)) for row in eachrow(head.terms)]
 
-"""`o` and `lse` with their budgets `roundoff`, all as 4-d arrays. An output spends the weights' budget twice, above and below the division."""
+"""
+`o` and `lse` with their budgets `roundoff`, all as 4-d arrays. An output spends the weights' budget twice, above and below the
+division.
+"""
 function oracle(T, q, k, v; keywords...)
     problem = heads(q, k, v; keywords...)
     sizes = (size(v, 1), size(q, 2), size(problem)...)

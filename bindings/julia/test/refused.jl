@@ -25,10 +25,12 @@ end
 end
 
 @testset "not finite elsewhere" begin
-    @test refused("ERR_NONFINITE", ["lag_bias[3, 1] = NaN"], () -> attention(q, k, v; lag_bias=reshape([0, 0, NaN, 0, 0], 5, 1), causal=true))
+    bias = reshape([0, 0, NaN, 0, 0], 5, 1)
+    @test refused("ERR_NONFINITE", ["lag_bias[3, 1] = NaN"], () -> attention(q, k, v; lag_bias=bias, causal=true))
     o, lse = attention(q, k, v; causal=true, causal_offset=-1, return_lse=true)
-    @test refused("ERR_NONFINITE", ["lse[3] = NaN"], () -> attention_backward(q, k, v, o, [-Inf, 0, NaN, 0, 0], o; causal=true, causal_offset=-1))
-    @test attention_backward(q, k, v, o, lse, o; causal=true, causal_offset=-1) isa NamedTuple
+    backward(lse) = attention_backward(q, k, v, o, lse, o; causal=true, causal_offset=-1)
+    @test refused("ERR_NONFINITE", ["lse[3] = NaN"], () -> backward([-Inf, 0, NaN, 0, 0]))
+    @test backward(lse) isa NamedTuple
     @test refused("ERR_NONFINITE", ["lse_parts[2][1] = Inf"], () -> attention_merge([o, o], [lse, fill(Inf, 5)]))
 end
 
@@ -45,6 +47,8 @@ end
     @test refused("ERR_UNSUPPORTED", ["budget"], () -> attention(q, k, v; budget=10))
     @test attention(q, k, v; method=:exact) == attention(q, k, v; method="exact", tol=nothing) == attention(q, k, v)
     @test refused("ERR_TYPE", ["key_ranges"], () -> attention(q, k, v; key_ranges=(1, 5)))
+    @test refused("ERR_TYPE", ["lag_bias", "Int"], () -> attention(q, k, v; lag_bias=3))
+    @test refused("ERR_TYPE", ["o_parts[1]", "Float64"], () -> attention_merge([1.0], [2.0]))
     @test refused("ERR_SHAPE", ["key_ranges"], () -> attention(q, k, v; key_ranges=1:2:5))
     @test refused("ERR_SHAPE", ["key_ranges"], () -> attention(q, k, v; key_ranges=[1:2, 3:4]))
     @test refused("ERR_VALUE", ["lag_bias"], () -> attention(q, k, v; lag_bias=zeros(3, 1), causal=true))

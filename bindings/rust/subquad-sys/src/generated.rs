@@ -266,7 +266,8 @@ pub struct subquad_report {
 
 /// ```text
 /// Asked about every 20 ms (at least every 50 ms) during long calls, always on the calling thread.
-/// fraction: how much of the work is done, in [0, 1]; it never falls. Return 0 to go on, anything else to cancel.
+/// fraction: how much of the work is done, in [0, 1]; it never falls, and is 0 while inputs are checked and prepared.
+/// Return 0 to go on, anything else to cancel.
 /// ```
 pub type subquad_callback = Option<unsafe extern "C" fn(user: *mut c_void, fraction: f64) -> i32>;
 
