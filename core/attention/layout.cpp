@@ -21,17 +21,17 @@ void transpose_rows(const View<const T, 2>& rows, T factor, int64_t stride, T* o
 
 template <class T>
 View<const T, 4> with_contiguous_columns(Execution& run, Monitor& monitor, const View<const T, 4>& view, Aligned<T>& storage) {
-  const auto& [batch, heads, rows, columns] = view.shape;
-  if (view.strides[3] == 1 || columns <= 1 || view.count() == 0) return view;
+  if (view.strides[3] == 1 || view.shape[3] <= 1 || view.count() == 0) return view;
+  const int64_t heads = view.shape[1], rows = view.shape[2], columns = view.shape[3];
   storage = run.workspace.take<T>(view.count());
   constexpr int64_t kRows = 256;
   const int64_t blocks = (rows + kRows - 1) / kRows;
-  run.pool.run(batch * heads * blocks, monitor, [&](int64_t task, int64_t) {
+  run.pool.run(view.shape[0] * heads * blocks, monitor, [&](int64_t task, int64_t) {
     const int64_t b = task / (heads * blocks), h = task / blocks % heads, first = task % blocks * kRows;
-    for (int64_t r = first; r < std::min(first + kRows, view.shape[2]); ++r) {
-      const T* from = view.at(b, h, r, 0);
-      T* to = storage.get() + ((b * view.shape[1] + h) * view.shape[2] + r) * view.shape[3];
-      for (int64_t c = 0; c < view.shape[3]; ++c) to[c] = from[c * view.strides[3]];
+    for (int64_t r = first; r < std::min(first + kRows, rows); ++r) {
+      const T* from = view.at(b, h, r);
+      T* to = storage.get() + ((b * heads + h) * rows + r) * columns;
+      for (int64_t c = 0; c < columns; ++c) to[c] = from[c * view.strides[3]];
     }
     monitor.advance(0);
   });
