@@ -85,10 +85,11 @@ void check_array(const Argument& argument, int32_t least_ndim, int32_t most_ndim
   for (int32_t axis = 0; axis < array.ndim; ++axis) {
     const int64_t extent = array.shape[axis];
     if (extent < 0) throw Error(Status::err_shape, name + " has shape " + shape_text(array) + " with a negative extent");
-    if (extent > kMaxElements || array.strides[axis] > kMaxElements || array.strides[axis] < -kMaxElements) reach = kMaxElements + 1;
     count = bounded_product(count, std::max<int64_t>(extent, 1));
-    reach += std::min(bounded_product(std::max<int64_t>(extent - 1, 0), std::abs(std::clamp(array.strides[axis], -kMaxElements, kMaxElements))),
-                      kMaxElements + 1);
+    if (extent > 1 && !is_empty(array)) {  // else the stride is never used
+      const int64_t stride = std::abs(std::clamp(array.strides[axis], -kMaxElements - 1, kMaxElements + 1));
+      reach += std::min(bounded_product(extent - 1, stride), kMaxElements + 1);
+    }
   }
   if (count > kMaxElements || reach > kMaxElements / item_bytes(array)) {
     throw Error(Status::err_size, name + " has shape " + shape_text(array) + " and strides " + list_text(array.strides, array.ndim) +
@@ -124,7 +125,7 @@ void check_output(const Argument& output, const std::vector<Argument>& others) {
   const std::string name = output.name;
   if (!elements_are_distinct(*output.array)) {
     throw Error(Status::err_stride, name + " has shape " + shape_text(*output.array) + " and strides " +
-                                        list_text(output->strides, output->ndim) + ", which make elements share memory");
+                                        list_text(output->strides, output->ndim) + ", with which elements may share memory: an axis must step over all that axes of smaller stride cover");
   }
   const auto [first, last] = extent_of(*output.array);
   for (const Argument& other : others) {
@@ -141,7 +142,10 @@ bool same_view(const subquad_array& a, const subquad_array& b) {
 
 template <class T>
 void check_finite(Execution& run, const Argument& argument, bool allow_minus_infinity) {
-  const auto view = view_of<const T, 4>(argument);
+  auto view = view_of<const T, 4>(argument);
+  for (int axis = 0; axis < 4; ++axis) {
+    if (view.strides[axis] == 0) view.shape[axis] = std::min<int64_t>(view.shape[axis], 1);  // the same elements again
+  }
   const int64_t found = first_nonfinite(run, view, allow_minus_infinity);
   if (found < 0) return;
   int64_t index[4], rest = found, offset = 0;

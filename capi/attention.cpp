@@ -111,7 +111,7 @@ subquad_status subquad_attention_backward(subquad_context* context, const subqua
       if (arguments.checks_values()) gradient.check_values<T>(run);
       const attention::Gradients<T> results{capi::view_of<T, 4>(gradient.dq), capi::view_of<T, 4>(gradient.dk), capi::view_of<T, 4>(gradient.dv),
                                             capi::view_of<T, 2>(gradient.d_lag_bias)};
-      attention::exact_backward<T>(run, problem, capi::view_of<const T, 4>(gradient.o), capi::view_of<const T, 3>(gradient.lse),
+      attention::exact_backward<T>(run, problem, arguments.checks_values(), capi::view_of<const T, 4>(gradient.o), capi::view_of<const T, 3>(gradient.lse),
                                    capi::view_of<const T, 4>(gradient.d_o), results);
       timer.write(report, run, problem.pairs());
     });

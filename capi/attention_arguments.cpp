@@ -29,6 +29,12 @@ void AttentionArguments::check() const {
   if (kv_heads == 0 ? q_heads != 0 : q_heads % kv_heads != 0) {
     throw Error(Status::err_shape, "q has " + std::to_string(q_heads) + " heads, not a multiple of the " + std::to_string(kv_heads) + " of k");
   }
+  int64_t pairs = 1;
+  for (const int64_t extent : {q.extent(4), q_heads, q.extent(2), k.extent(2)}) {
+    if (__builtin_mul_overflow(pairs, extent, &pairs) || pairs > INT64_MAX / 4) {
+      throw Error(Status::err_size, "q has shape " + shape_text(*q.array) + " and k " + shape_text(*k.array) + ": more pairs than can be counted");
+    }
+  }
   if (lag_bias) check_lag_bias();
   if (key_ranges) check_key_ranges();
   check_options();

@@ -19,11 +19,11 @@ capi::ContextUse::ContextUse(subquad_context* context) : context_(required(conte
 }
 
 Execution capi::ContextUse::execution() const {
-  Monitor::Callback callback;
+  Ticker::Callback callback;
   if (context_->callback != nullptr) {
     callback = [function = context_->callback, user = context_->user](double fraction) { return function(user, fraction) != 0; };
   }
-  return {*context_->pool, std::move(callback), context_->target, Workspace(context_->workspace_limit)};
+  return {*context_->pool, Ticker(std::move(callback)), context_->target, Workspace(context_->workspace_limit)};
 }
 
 subquad_status subquad_context_create(subquad_context** context_out) {

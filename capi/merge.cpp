@@ -10,6 +10,8 @@ using capi::Argument;
 
 namespace {
 
+constexpr int64_t kMaxParts = int64_t{1} << 20;
+
 // The parts of a merge, with names for messages.
 struct Parts {
   std::vector<std::string> names;
@@ -55,7 +57,9 @@ subquad_status subquad_attention_merge(subquad_context* context, const subquad_o
                                        const subquad_array* lse_parts, const subquad_array* o, const subquad_array* lse) {
   return capi::guarded([&] {
     const capi::ContextUse use(context);
-    if (count < 1) throw Error(Status::err_value, "count is " + std::to_string(count) + ", below 1");
+    if (count < 1 || count > kMaxParts) {
+      throw Error(Status::err_value, "count is " + std::to_string(count) + ", not in [1, " + std::to_string(kMaxParts) + "]");
+    }
     const Argument o_output{"o", o}, lse_output{"lse", lse};
     capi::check_array(o_output, 2, SUBQUAD_MAX_NDIM);
     capi::check_floating(o_output);

@@ -53,27 +53,48 @@ typedef int32_t subquad_status;
 
 /* generated from capi/tables/status.toml: begin */
 enum {
-  SUBQUAD_OK = 0,               /* success */
-  SUBQUAD_ERR_NULL = 10,        /* a required pointer or handle is null */
-  SUBQUAD_ERR_VALUE = 11,       /* an argument's value is out of range */
-  SUBQUAD_ERR_UNKNOWN = 12,     /* no option, report key, constant or SIMD target has this id or name */
-  SUBQUAD_ERR_TYPE = 13,        /* an option or report value has another type than the one asked for */
-  SUBQUAD_ERR_UNSET = 14,       /* the option or report value has not been set */
-  SUBQUAD_ERR_CONFLICT = 15,    /* two arguments or options contradict each other, or one needs another that is not given */
-  SUBQUAD_ERR_SHAPE = 20,       /* an array has the wrong number of dimensions or the wrong extent */
-  SUBQUAD_ERR_DTYPE = 21,       /* an array has a data type that is not accepted here */
-  SUBQUAD_ERR_STRIDE = 22,      /* an output array's strides make two of its elements share memory, or its data is misaligned */
-  SUBQUAD_ERR_ALIAS = 23,       /* an output array overlaps another argument */
-  SUBQUAD_ERR_NONFINITE = 24,   /* an input array holds a NaN or an infinity */
-  SUBQUAD_ERR_SIZE = 25,        /* a size overflows the address space */
-  SUBQUAD_ERR_OVERFLOW = 26,    /* a logit overflows the arrays' data type */
-  SUBQUAD_ERR_MEMORY = 30,      /* memory could not be allocated */
-  SUBQUAD_ERR_WORKSPACE = 31,   /* the call needs more workspace than the context's limit */
-  SUBQUAD_ERR_BUSY = 32,        /* the context is in use by another call */
-  SUBQUAD_ERR_THREADS = 33,     /* a thread could not be started */
-  SUBQUAD_ERR_CANCELLED = 40,   /* the callback asked for the call to be cancelled */
-  SUBQUAD_ERR_UNSUPPORTED = 50, /* this combination is not supported in this version */
-  SUBQUAD_ERR_INTERNAL = 90,    /* an unforeseen fault inside the library or an exception thrown by a callback */
+  /* success */
+  SUBQUAD_OK = 0,
+  /* a required pointer or handle is null */
+  SUBQUAD_ERR_NULL = 10,
+  /* an argument's value is out of range */
+  SUBQUAD_ERR_VALUE = 11,
+  /* no option, report key, constant or SIMD target has this id or name */
+  SUBQUAD_ERR_UNKNOWN = 12,
+  /* an option or report value has another type than the one asked for */
+  SUBQUAD_ERR_TYPE = 13,
+  /* the option or report value has not been set */
+  SUBQUAD_ERR_UNSET = 14,
+  /* two arguments or options contradict each other, or one needs another that is not given */
+  SUBQUAD_ERR_CONFLICT = 15,
+  /* an array has the wrong number of dimensions or the wrong extent */
+  SUBQUAD_ERR_SHAPE = 20,
+  /* an array has a data type that is not accepted here */
+  SUBQUAD_ERR_DTYPE = 21,
+  /* an output array's strides may make two of its elements share memory, or an array's data is misaligned */
+  SUBQUAD_ERR_STRIDE = 22,
+  /* an output array overlaps another argument */
+  SUBQUAD_ERR_ALIAS = 23,
+  /* an input array holds a NaN or an infinity */
+  SUBQUAD_ERR_NONFINITE = 24,
+  /* a size overflows the address space */
+  SUBQUAD_ERR_SIZE = 25,
+  /* a logit, a sum of weighted values or a gradient overflows the arrays' data type */
+  SUBQUAD_ERR_OVERFLOW = 26,
+  /* memory could not be allocated */
+  SUBQUAD_ERR_MEMORY = 30,
+  /* the call needs more workspace than the context's limit */
+  SUBQUAD_ERR_WORKSPACE = 31,
+  /* the context is in use by another call */
+  SUBQUAD_ERR_BUSY = 32,
+  /* a thread could not be started */
+  SUBQUAD_ERR_THREADS = 33,
+  /* the callback asked for the call to be cancelled */
+  SUBQUAD_ERR_CANCELLED = 40,
+  /* this combination is not supported in this version */
+  SUBQUAD_ERR_UNSUPPORTED = 50,
+  /* an unforeseen fault inside the library or an exception thrown by a callback */
+  SUBQUAD_ERR_INTERNAL = 90,
 };
 /* generated: end */
 
@@ -154,8 +175,9 @@ enum {
 /* A view of an array that the caller owns: 80 bytes, fixed for ever (on platforms with 64-bit pointers).
  * Element (i0, i1, ..) lies at data + (i0 * strides[0] + i1 * strides[1] + ..) * size of an element.
  * Inputs may have any strides: zero (broadcast) and negative (reversed) included. Elements must be aligned to their size.
- * Outputs must not make two elements share memory and must not overlap another argument's extent, except where a
- * function says so. data may be NULL when the array has no elements. */
+ * Outputs must not make two elements share memory: each axis must step over all that the axes of smaller stride cover. An
+ * output's extent (the addresses from its first element to its last) must not overlap that of another argument, except where a
+ * function says so; interleaved outputs are refused. data may be NULL when the array has no elements. */
 typedef struct subquad_array {
   void* data;
   int32_t dtype;                     /* SUBQUAD_FLOAT32 .. */
@@ -457,8 +479,9 @@ SUBQUAD_API subquad_status subquad_info(subquad_context* context, subquad_report
  *   key_ranges: NULL or int64 [batch or 1, 2] with (start, end): only keys at positions start <= j + key_offset < end are seen
  *               (padding on either side). start <= end; ranges may reach beyond the keys.
  *   lse, report: may be NULL.   options: METHOD, CAUSAL, CAUSAL_OFFSET, SCALE, LAG_MIN, KEY_OFFSET, CHECK_FINITE.
- * Time O(H_q n_q n_k (d + d_v)), memory beyond the arrays O(threads (d + d_v)) where rows are contiguous; else a copy is made.
- * The same bits for any number of threads.
+ * Time O(H_q n_q n_k (d + d_v)). Memory beyond the arrays O(threads (d + d_v)), and: a copy of k or v whose last axis has a stride
+ * other than 1; a copy of lag_bias; with n_q <= 4, O(H_q n_q (d_v n_k / 2048 + d)) for partial results.
+ * The same bits for any number of threads. With CHECK_FINITE all of q, k, v and lag_bias is looked at, keys outside key_ranges too.
  * Owns:    arrays are the caller's; nothing is kept after the return.
  * Errors:  SUBQUAD_ERR_NULL, SHAPE, DTYPE (mixed dtypes too), STRIDE, ALIAS, SIZE, NONFINITE (the message has the first bad index),
  *          CONFLICT (n_q != n_k and no CAUSAL_OFFSET where it matters), VALUE (lag_bias too short, start > end), UNSUPPORTED (TOL,
@@ -477,7 +500,8 @@ SUBQUAD_API subquad_status subquad_attention(subquad_context* context, const sub
  *   NULL without lag_bias. With grouped heads dk, dv are summed over the query heads of a group, d_lag_bias over batch, and over
  *   heads where lag_bias has one row.
  *   For a slice of keys (KEY_OFFSET) give the o and lse of the merged whole: dk, dv are final, the dq of the slices add up.
- * Time about 2.5 times the forward's, memory beyond the arrays O(H n (d + d_v)), no n_q x n_k array. The same bits for any number of threads.
+ * Time about 2.5 times the forward's. Memory beyond the arrays: that of the forward call, and n_q (2 d + d_v) for as many query heads as
+ * fit into 64 MiB, at least one. The same bits for any number of threads.
  * Owns:    arrays are the caller's; nothing is kept after the return.
  * Errors:  as subquad_attention; SUBQUAD_ERR_CONFLICT for d_lag_bias without lag_bias.
  * Threads: one call at a time per context.
@@ -495,9 +519,10 @@ SUBQUAD_API subquad_status subquad_attention_backward(subquad_context* context, 
  *   lse[i] = log sum_p exp(lse_p[i]),   o[i,:] = sum_p exp(lse_p[i] - lse[i]) o_p[i,:];   o = 0, lse = -inf where every lse_p is -inf.
  *   o_parts, lse_parts: count >= 1 array views each, [.., n_q, d_v] and [.., n_q], all of one shape and dtype.
  *   o, lse (written): of the same shape; lse may be NULL. They may be the very views of one part (in place).
+ *   options: CHECK_FINITE; the others are ignored.
  * Owns:    arrays are the caller's.
- * Errors:  SUBQUAD_ERR_NULL, VALUE (count < 1), SHAPE, DTYPE, STRIDE, ALIAS, SIZE, NONFINITE (o_parts; NaN or +inf in lse_parts), BUSY,
- *          MEMORY.
+ * Errors:  SUBQUAD_ERR_NULL, VALUE (count not in [1, 2^20]), SHAPE, DTYPE, STRIDE, ALIAS, SIZE, NONFINITE (o_parts; NaN or +inf in
+ *          lse_parts), MEMORY, BUSY, THREADS, CANCELLED.
  * Threads: one call at a time per context.
  * Since:   0.1 */
 SUBQUAD_API subquad_status subquad_attention_merge(subquad_context* context, const subquad_options* options, int64_t count,

@@ -42,9 +42,7 @@ def outputs(root: Path) -> dict[Path, str]:
         root / "bindings/julia/src/generated.jl": emit_julia.emit(parsed, table),
         root / "bindings/rust/subquad-sys/src/generated.rs": emit_rust.emit(parsed, table),
     }
-    for path, kind in versions.files(root).items():
-        result[path] = versions.emit(kind, path.read_text(), table.version)
-    return result
+    return result | versions.outputs(root, table.version)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,50 +1,57 @@
 """The version lines of files that other tools read: packages of the languages, and CMake.
 
 Rewritten are, where the file exists,
-  CMakeLists.txt                         `project(subquad VERSION x.y.z`, `set(SUBQUAD_SOVERSION n)`
-  pyproject.toml, Cargo.toml,            `version = "x.y.z"` at the start of a line of the table [project], [package] or
-  Project.toml                           [workspace.package], or before any table
-  Cargo.toml                             the version in a line `subquad-sys = { .. version = "x.y.z" .. }`
+  CMakeLists.txt                  `project(subquad VERSION x.y.z` and `set(SUBQUAD_SOVERSION n)`
+  pyproject.toml, Project.toml,   a line that begins with `version = "x.y.z"`, in the table [project] or [workspace.package] or
+  bindings/rust/Cargo.toml        before any table, and the version in a line that begins with `subquad-sys =`
 """
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from capi_tables import Version
 
-OWN_TABLES = {"", "project", "package", "workspace.package"}
+OWN_TABLES = {"", "project", "workspace.package"}
 
 
-def files(root: Path) -> dict[Path, str]:
-    """The kind of each file with a version line."""
-    candidates = {
-        root / "CMakeLists.txt": "cmake",
-        root / "pyproject.toml": "manifest",
-        root / "bindings/julia/Project.toml": "manifest",
-        root / "bindings/rust/Cargo.toml": "manifest",
-        root / "bindings/rust/subquad-sys/Cargo.toml": "manifest",
-        root / "bindings/rust/subquad/Cargo.toml": "manifest",
+class VersionError(Exception):
+    """A file that should state the version does not."""
+
+
+def outputs(root: Path, version: Version) -> dict[Path, str]:
+    """Text of every file with a version line, by path."""
+    emitters: dict[str, Callable[[str, Version], str]] = {
+        "CMakeLists.txt": cmake,
+        "pyproject.toml": manifest,
+        "bindings/julia/Project.toml": manifest,
+        "bindings/rust/Cargo.toml": manifest,
     }
-    return {path: kind for path, kind in candidates.items() if path.exists()}
+    return {root / name: emit((root / name).read_text(), version) for name, emit in emitters.items() if (root / name).exists()}
 
 
-def emit(kind: str, text: str, version: Version) -> str:
-    return {"cmake": _cmake, "manifest": _manifest}[kind](text, version)
+def cmake(text: str, version: Version) -> str:
+    text, projects = re.subn(r"(project\(\s*subquad\s+VERSION )[\d.]+", rf"\g<1>{version.text}", text)
+    text, soversions = re.subn(r"(set\(SUBQUAD_SOVERSION )\d+\)", rf"\g<1>{version.soversion})", text)
+    if (projects, soversions) != (1, 1):
+        raise VersionError(
+            f"CMakeLists.txt has {projects} lines with the version and {soversions} with SUBQUAD_SOVERSION, not one each"
+        )
+    return text
 
 
-def _cmake(text: str, version: Version) -> str:
-    text = re.sub(r"(project\(\s*subquad\s+VERSION )[\d.]+", rf"\g<1>{version.text}", text)
-    return re.sub(r"(set\(SUBQUAD_SOVERSION )\d+\)", rf"\g<1>{version.soversion})", text)
-
-
-def _manifest(text: str, version: Version) -> str:
+def manifest(text: str, version: Version) -> str:
     table = ""
+    found = 0
     lines = text.splitlines(keepends=True)
     for number, line in enumerate(lines):
         if match := re.match(r"\[+([^\]]+)\]", line):
             table = match[1].strip()
         elif table in OWN_TABLES:
-            lines[number] = re.sub(r'^(version\s*=\s*")[\d.]+"', rf'\g<1>{version.text}"', line)
+            lines[number], count = re.subn(r'^(version\s*=\s*")[\d.]+"', rf'\g<1>{version.text}"', line)
+            found += count
         if line.startswith("subquad-sys"):
             lines[number] = re.sub(r'(version\s*=\s*"=?)[\d.]+"', rf'\g<1>{version.text}"', line)
+    if found != 1:
+        raise VersionError(f"{found} lines state the version, not one, in the package manifest that begins:\n{text[:200]}")
     return "".join(lines)

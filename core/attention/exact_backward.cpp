@@ -1,6 +1,8 @@
 // Method: gradients of tiled attention with recomputed weights (docs/math/exact.md). One task per block of keys: it owns dk and dv of
 // the block, and adds to dq group by group in the order of the blocks, so that the bits do not depend on the number of threads.
 #include <algorithm>
+#include <atomic>
+#include <cmath>
 #include <optional>
 #include <tuple>
 #include <vector>
@@ -13,7 +15,7 @@ namespace subquad::attention {
 
 namespace {
 
-// Heads are taken in waves whose transposed copies stay near this size.
+// Query heads are taken in waves whose transposed copies stay near this size.
 constexpr int64_t kWaveBytes = int64_t{64} << 20;
 
 // In pieces, so that a callback is asked in time: the first touch of a large array takes long.
@@ -21,7 +23,7 @@ template <class T>
 void fill_zero(Execution& run, const View<T, 4>& x) {
   if (x.data == nullptr || x.count() == 0) return;
   constexpr int64_t kEntries = 1 << 16;  // per task
-  Monitor monitor(run.callback, 1);  // asks the callback, and leaves progress to the computation
+  Monitor monitor(run.ticker, 0);
   const int64_t rows = std::max<int64_t>(kEntries / x.shape[3], 1), pieces = (x.shape[2] + rows - 1) / rows;
   run.pool.run(x.shape[0] * x.shape[1] * pieces, monitor, [&](int64_t task, int64_t) {
     const int64_t b = task / (x.shape[1] * pieces), h = task / pieces % x.shape[1], first = task % pieces * rows;
@@ -61,39 +63,57 @@ class Backward {
         groups_(query_groups(p_.n_q(), kernels_.lanes)),
         d_padded_(round_up(p_.d(), kernels_.lanes)),
         d_v_padded_(round_up(p_.d_v(), kernels_.lanes)),
-        monitor_(run.callback, p_.pairs()),
-        bias_(run, problem) {
+        key_block_(keys_per_block(p_.d(), p_.d_v())),
+        monitor_(run.ticker, p_.pairs()),
+        bias_(run, monitor_, problem) {
     k_ = with_contiguous_columns(run, monitor_, p_.k, k_copy_);
     v_ = with_contiguous_columns(run, monitor_, p_.v, v_copy_);
     for (int64_t b = 0; b < p_.batch(); ++b) {
-      key_blocks_ = std::max(key_blocks_, (p_.keys_in_range(b).size() + simd::kKeyBlock - 1) / simd::kKeyBlock);
+      key_blocks_ = std::max(key_blocks_, (p_.keys_in_range(b).size() + key_block_ - 1) / key_block_);
     }
     allocate();
   }
 
   void compute() {
     const int64_t units = p_.batch() * p_.kv_heads();
-    for (first_unit_ = 0; first_unit_ < units; first_unit_ += wave_) {
-      const int64_t count = std::min(wave_, units - first_unit_), heads = count * p_.group_size();
-      turns_ = std::vector<Turn>(static_cast<size_t>(heads * groups_));
-      run_.pool.run(heads * groups_, monitor_, [this](int64_t task, int64_t) { prepare(task / groups_, task % groups_); });
-      run_.pool.run(count * key_blocks_, monitor_,
-                    [this](int64_t task, int64_t worker) { differentiate(task / key_blocks_, task % key_blocks_, worker); });
-      if (out_.dq.data != nullptr) {
-        run_.pool.run(heads * groups_, monitor_, [this](int64_t task, int64_t) { store_dq(task / groups_, task % groups_); });
-      }
+    for (wave_.unit = 0; wave_.unit < units; wave_.unit += wave_.units) {
+      for (wave_.member = 0; wave_.member < p_.group_size(); wave_.member += wave_.members) compute_wave(std::min(wave_.units, units - wave_.unit));
     }
     if (out_.d_lag_bias.data != nullptr) store_bias_gradient();
   }
 
+  // Throws when a gradient is not finite.
+  void check_overflow() const {
+    if (overflowed_.load()) throw Error(Status::err_overflow, "a gradient overflows the arrays' data type, or lse does not belong to q and k");
+  }
+
  private:
+  // A unit is a key/value head of a batch element, a member one of the query heads that share it. A wave is many whole units, or some
+  // members of one.
+  struct Wave {
+    int64_t unit = 0, units = 1, member = 0, members = 1;
+  };
+
+  void compute_wave(int64_t units) {
+    const int64_t heads = units * members_now();
+    turns_ = std::vector<Turn>(static_cast<size_t>(heads * groups_));
+    run_.pool.run(heads * groups_, monitor_, [this](int64_t task, int64_t) { prepare(task / groups_, task % groups_); });
+    run_.pool.run(units * key_blocks_, monitor_,
+                  [this](int64_t task, int64_t worker) { differentiate(task / key_blocks_, task % key_blocks_, worker); });
+    if (out_.dq.data != nullptr) {
+      run_.pool.run(heads * groups_, monitor_, [this](int64_t task, int64_t) { store_dq(task / groups_, task % groups_); });
+    }
+  }
+
+  int64_t members_now() const { return std::min(wave_.members, p_.group_size() - wave_.member); }
   void allocate() {
     head_size_ = groups_ * stride_ * (2 * p_.d() + p_.d_v() + 2) + packed_groups(rows_in_place(p_.q, d_padded_)) * stride_ * d_padded_ +
                  packed_groups(rows_in_place(d_o_, d_v_padded_)) * stride_ * d_v_padded_;
     head_size_ = round_up(head_size_, 16);
-    const int64_t unit_bytes = std::max<int64_t>(head_size_ * p_.group_size() * static_cast<int64_t>(sizeof(T)), 1);
-    wave_ = std::clamp<int64_t>(kWaveBytes / unit_bytes, 1, std::max<int64_t>(p_.batch() * p_.kv_heads(), 1));
-    heads_ = run_.workspace.template take<T>(wave_ * p_.group_size() * head_size_);
+    const int64_t heads = std::max<int64_t>(kWaveBytes / (head_size_ * static_cast<int64_t>(sizeof(T))), 1);
+    wave_.members = std::min(heads, p_.group_size());
+    wave_.units = std::clamp<int64_t>(heads / p_.group_size(), 1, p_.batch() * p_.kv_heads());
+    heads_ = run_.workspace.template take<T>(wave_.units * wave_.members * head_size_);
 
     const bool wants_bias = out_.d_lag_bias.data != nullptr;
     bias_size_ = wants_bias ? bias_.stride() : 0;
@@ -123,6 +143,8 @@ class Backward {
     b.d_o_rows = b.q_rows + packed_groups(rows_in_place(p_.q, d_padded_)) * stride_ * d_padded_;
     return b;
   }
+  int64_t unit_of(int64_t head) const { return wave_.unit + head / members_now(); }
+  int64_t q_head_of(int64_t head) const { return q_head(unit_of(head), wave_.member + head % members_now()); }
   int64_t batch_of(int64_t unit) const { return unit / p_.kv_heads(); }
   int64_t q_head(int64_t unit, int64_t member) const { return unit % p_.kv_heads() * p_.group_size() + member; }
 
@@ -132,7 +154,7 @@ class Backward {
 
   // Transposed copies, log-sum-exp and delta of one query group; dq starts at zero.
   void prepare(int64_t head, int64_t group) {
-    const int64_t unit = first_unit_ + head / p_.group_size(), batch = batch_of(unit), h = q_head(unit, head % p_.group_size());
+    const int64_t batch = batch_of(unit_of(head)), h = q_head_of(head);
     const QueryGroup queries = query_group(group, p_.n_q(), kernels_.lanes);
     const int64_t stride = queries.stride(kernels_.lanes), first = group * stride_;
     const HeadBuffers<T> b = buffers(head);
@@ -172,9 +194,9 @@ class Backward {
 
   // All queries against one block of keys.
   void differentiate(int64_t unit_in_wave, int64_t block_index, int64_t worker) {
-    const int64_t unit = first_unit_ + unit_in_wave, batch = batch_of(unit), kv_head = unit % p_.kv_heads();
+    const int64_t unit = wave_.unit + unit_in_wave, batch = batch_of(unit), kv_head = unit % p_.kv_heads();
     const KeyRange range = p_.keys_in_range(batch);
-    const int64_t j = range.first + block_index * simd::kKeyBlock, keys = std::min(simd::kKeyBlock, range.last - j);
+    const int64_t j = range.first + block_index * key_block_, keys = std::min(key_block_, range.last - j);
 
     T* const weights = workers_.get() + worker * worker_size_;
     simd::BackwardBlock<T> block{};
@@ -185,21 +207,24 @@ class Backward {
     T* const d_bias = block.dv + simd::kKeyBlock * d_v_padded_;
     std::fill(block.dk, d_bias + bias_size_, T{0});
 
-    for (int64_t member = 0; member < p_.group_size(); ++member) {
-      if (keys > 0) differentiate_head(unit, member, unit_in_wave * p_.group_size() + member, j, keys, block_index, block, d_bias);
-      if (bias_size_ > 0 && (bias_.rows() > 1 || member == p_.group_size() - 1)) {
-        add_bias_gradient(q_head(unit, member), bias_.rows() > 1 ? batch * key_blocks_ + block_index : unit * key_blocks_ + block_index, d_bias);
-      }
+    for (int64_t member = 0; member < members_now(); ++member) {
+      const int64_t head = unit_in_wave * members_now() + member;
+      if (keys > 0) differentiate_head(head, j, keys, block_index, block, d_bias);
+      // With a row per head each head adds its own share; with one row, the members' shares have gathered and are added once.
+      if (bias_size_ > 0 && bias_.rows() > 1) add_bias_gradient(bias_.row(q_head_of(head)), batch * key_blocks_ + block_index, d_bias);
+    }
+    if (bias_size_ > 0 && bias_.rows() == 1) {
+      const int64_t waves = (p_.group_size() + wave_.members - 1) / wave_.members;
+      add_bias_gradient(0, (unit * waves + wave_.member / wave_.members) * key_blocks_ + block_index, d_bias);
     }
     if (keys <= 0) return;
     store_rows(out_.dk, batch, kv_head, j, keys, static_cast<T>(p_.scale), block.dk, d_padded_);
     store_rows(out_.dv, batch, kv_head, j, keys, T{1}, block.dv, d_v_padded_);
   }
 
-  void differentiate_head(int64_t unit, int64_t member, int64_t head_in_wave, int64_t j, int64_t keys, int64_t block_index,
-                          simd::BackwardBlock<T>& block, T* d_bias) {
-    const int64_t batch = batch_of(unit), h = q_head(unit, member), kv_head = unit % p_.kv_heads();
-    const HeadBuffers<T> b = buffers(head_in_wave);
+  void differentiate_head(int64_t head, int64_t j, int64_t keys, int64_t block_index, simd::BackwardBlock<T>& block, T* d_bias) {
+    const int64_t unit = unit_of(head), batch = batch_of(unit), h = q_head_of(head), kv_head = unit % p_.kv_heads();
+    const HeadBuffers<T> b = buffers(head);
     block.d = p_.d();
     block.d_v = p_.d_v();
     block.keys = keys;
@@ -222,7 +247,7 @@ class Backward {
       block.d_bias = bias_size_ > 0 ? d_bias + (p_.lag(queries.first, j) - bias_.first()) : nullptr;
       kernels_.keys[queries.width - 1](block);
       if (out_.dq.data != nullptr) {
-        Turn& turn = turns_[static_cast<size_t>(head_in_wave * groups_ + group)];
+        Turn& turn = turns_[static_cast<size_t>(head * groups_ + group)];
         turn.await(block_index, monitor_);
         kernels_.queries[queries.width - 1](block);
         turn.pass();
@@ -231,9 +256,8 @@ class Backward {
     }
   }
 
-  // This block's share joins the head's (or the common) table, in the order of batch and blocks; the share restarts at zero.
-  void add_bias_gradient(int64_t head, int64_t turn, T* share) {
-    const int64_t row = bias_.row(head);
+  // This block's share joins a row of the table, in the order of tasks; the share restarts at zero.
+  void add_bias_gradient(int64_t row, int64_t turn, T* share) {
     bias_turns_[static_cast<size_t>(row)].await(turn, monitor_);
     double* const total = d_bias_.get() + row * bias_.stride();
     for (int64_t t = 0; t < bias_.stride(); ++t) total[t] += static_cast<double>(share[t]);
@@ -241,31 +265,45 @@ class Backward {
     std::fill(share, share + bias_.stride(), T{0});
   }
 
-  static void store_rows(const View<T, 4>& out, int64_t batch, int64_t head, int64_t first, int64_t count, T factor, const T* rows,
-                         int64_t padded) {
+  // Outputs start at zero and gather the waves' shares.
+  void store_rows(const View<T, 4>& out, int64_t batch, int64_t head, int64_t first, int64_t count, T factor, const T* rows, int64_t padded) {
     if (out.data == nullptr) return;
+    bool finite = true;
     for (int64_t r = 0; r < count; ++r) {
       T* const to = out.at(batch, head, first + r);
-      for (int64_t c = 0; c < out.shape[3]; ++c) to[c * out.strides[3]] = factor * rows[r * padded + c];
+      for (int64_t c = 0; c < out.shape[3]; ++c) {
+        T& place = to[c * out.strides[3]];
+        place += factor * rows[r * padded + c];
+        finite &= std::isfinite(place);
+      }
     }
+    if (!finite) overflowed_.store(true);
   }
 
   void store_dq(int64_t head, int64_t group) {
-    const int64_t unit = first_unit_ + head / p_.group_size(), h = q_head(unit, head % p_.group_size());
+    const int64_t batch = batch_of(unit_of(head)), h = q_head_of(head);
     const QueryGroup queries = query_group(group, p_.n_q(), kernels_.lanes);
     const int64_t stride = queries.stride(kernels_.lanes);
     const T* const dq_t = buffers(head).dq_t + group * stride_ * p_.d();
+    bool finite = true;
     for (int64_t i = 0; i < queries.rows; ++i) {
-      T* const to = out_.dq.at(batch_of(unit), h, queries.first + i);
-      for (int64_t c = 0; c < p_.d(); ++c) to[c * out_.dq.strides[3]] = static_cast<T>(p_.scale) * dq_t[c * stride + i];
+      T* const to = out_.dq.at(batch, h, queries.first + i);
+      for (int64_t c = 0; c < p_.d(); ++c) {
+        T& place = to[c * out_.dq.strides[3]];
+        place = static_cast<T>(p_.scale) * dq_t[c * stride + i];
+        finite &= std::isfinite(place);
+      }
     }
+    if (!finite) overflowed_.store(true);
     monitor_.advance(0);
   }
 
-  void store_bias_gradient() const {
+  void store_bias_gradient() {
     for (int64_t row = 0; row < bias_.rows(); ++row) {
       for (int64_t t = 0; t < bias_.count(); ++t) {
-        *out_.d_lag_bias.at(row, bias_.least() + t - p_.lag_min) = static_cast<T>(d_bias_.get()[row * bias_.stride() + simd::kBiasMargin + t]);
+        T& place = *out_.d_lag_bias.at(row, bias_.least() + t - p_.lag_min);
+        place = static_cast<T>(d_bias_.get()[row * bias_.stride() + simd::kBiasMargin + t]);
+        if (!std::isfinite(place)) overflowed_.store(true);
       }
     }
   }
@@ -277,32 +315,36 @@ class Backward {
   const View<const T, 4>& d_o_;
   const Gradients<T>& out_;
   const simd::BackwardKernels<T>& kernels_;
-  const int64_t stride_, groups_, d_padded_, d_v_padded_;  // queries of a full group; groups of a head
+  const int64_t stride_, groups_, d_padded_, d_v_padded_, key_block_;  // queries of a full group; groups of a head
   Monitor monitor_;
   BiasTable<T> bias_;
   Aligned<T> k_copy_, v_copy_, heads_, workers_;
   View<const T, 4> k_, v_;
-  int64_t key_blocks_ = 0, wave_ = 1, first_unit_ = 0;  // a unit is a key/value head of a batch element
+  int64_t key_blocks_ = 0;
+  Wave wave_;
   int64_t head_size_ = 0, worker_size_ = 0, bias_size_ = 0;
   Aligned<double> d_bias_;
   std::vector<Turn> turns_, bias_turns_;  // per query group of the wave; per row of the bias table
+  std::atomic<bool> overflowed_{false};
 };
 
 }  // namespace
 
 template <class T>
-void exact_backward(Execution& run, const Problem<T>& problem, const View<const T, 4>& o, const View<const T, 3>& lse,
+void exact_backward(Execution& run, const Problem<T>& problem, bool check_overflow, const View<const T, 4>& o, const View<const T, 3>& lse,
                     const View<const T, 4>& d_o, const Gradients<T>& gradients) {
   std::optional<Backward<T>> backward;
   if (problem.pairs() > 0) backward.emplace(run, problem, o, lse, d_o, gradients);  // may throw: outputs are written after it
   for (const View<T, 4>& out : {gradients.dq, gradients.dk, gradients.dv, matrix_as_4d(gradients.d_lag_bias)}) {
     fill_zero(run, out);
   }
-  if (backward) backward->compute();
+  if (!backward) return;
+  backward->compute();
+  if (check_overflow) backward->check_overflow();
 }
 
 #define SUBQUAD_INSTANTIATE(T)                                                                                                       \
-  template void exact_backward<T>(Execution&, const Problem<T>&, const View<const T, 4>&, const View<const T, 3>&,                   \
+  template void exact_backward<T>(Execution&, const Problem<T>&, bool, const View<const T, 4>&, const View<const T, 3>&,             \
                                   const View<const T, 4>&, const Gradients<T>&);
 SUBQUAD_INSTANTIATE(float)
 SUBQUAD_INSTANTIATE(double)

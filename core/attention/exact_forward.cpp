@@ -25,9 +25,10 @@ class Forward {
         result_(problem, o, lse),
         kernels_(simd::forward_kernels<T>(run.target)),
         stride_(simd::kMaxWidth * kernels_.lanes),
+        key_block_(keys_per_block(p_.d(), p_.d_v())),
         tasks_per_head_((query_groups(p_.n_q(), kernels_.lanes) + kGroupsPerTask - 1) / kGroupsPerTask),
-        monitor_(run.callback, p_.pairs()),
-        bias_(run, problem) {
+        monitor_(run.ticker, p_.pairs()),
+        bias_(run, monitor_, problem) {
     k_ = with_contiguous_columns(run, monitor_, p_.k, k_copy_);
     v_ = with_contiguous_columns(run, monitor_, p_.v, v_copy_);
     scratch_per_worker_ = round_up(kGroupsPerTask * group_size() + (simd::kKeyBlock + simd::kBlockSlack) * stride_, 16);
@@ -61,9 +62,9 @@ class Forward {
 
     const QueryGroup& last = groups[count - 1].queries;
     const KeyRange keys = p_.visible(p_.keys_in_range(batch), last.first + last.rows - 1);
-    for (int64_t j = keys.first; j < keys.last; j += simd::kKeyBlock) {
+    for (int64_t j = keys.first; j < keys.last; j += key_block_) {
       for (int64_t g = 0; g < count; ++g) {
-        const int64_t block = std::min(simd::kKeyBlock, keys.last - j);
+        const int64_t block = std::min(key_block_, keys.last - j);
         if (attend_block(batch, head, groups[g], j, block, weights)) monitor_.advance(groups[g].queries.rows * block);
       }
     }
@@ -119,7 +120,8 @@ class Forward {
   const Problem<T>& p_;
   RowResult<T> result_;
   const simd::ForwardKernels<T>& kernels_;
-  const int64_t stride_;          // of a full query group
+  const int64_t stride_;  // of a full query group
+  const int64_t key_block_;
   const int64_t tasks_per_head_;  // each of up to kGroupsPerTask query groups
   Monitor monitor_;
   BiasTable<T> bias_;

@@ -26,8 +26,9 @@ class Rows {
         kernels_(simd::forward_kernels<T>(run.target)),
         rows_(p_.group_size() * p_.n_q()),
         state_size_(p_.d_v() + 3),
-        monitor_(run.callback, p_.pairs()),
-        bias_(run, problem) {
+        key_block_(keys_per_block(p_.d(), p_.d_v())),
+        monitor_(run.ticker, p_.pairs()),
+        bias_(run, monitor_, problem) {
     k_ = with_contiguous_columns(run, monitor_, p_.k, k_copy_);
     v_ = with_contiguous_columns(run, monitor_, p_.v, v_copy_);
     for (int64_t b = 0; b < p_.batch(); ++b) chunks_ = std::max(chunks_, (p_.keys_in_range(b).size() + kChunk - 1) / kChunk);
@@ -76,17 +77,17 @@ class Rows {
     }
     const KeyRange range = p_.keys_in_range(batch_of(unit));
     const int64_t first = range.first + chunk * kChunk, last = std::min(first + kChunk, range.last);
-    for (int64_t j = first; j < last; j += simd::kKeyBlock) {
-      int64_t pairs = 0;
-      for (int64_t row = 0; row < rows_; ++row) pairs += attend_block(unit, row, j, last, state(unit, chunk, row), weights);
-      monitor_.advance(pairs);
+    for (int64_t j = first; j < last; j += key_block_) {
+      for (int64_t row = 0; row < rows_; ++row) {
+        monitor_.advance(attend_block(unit, row, j, std::min(j + key_block_, last), state(unit, chunk, row), weights));
+      }
     }
   }
 
-  // Pairs of the row with the block at j.
+  // Adds keys j .. last - 1 to the state of a row; returns how many it sees.
   int64_t attend_block(int64_t unit, int64_t row, int64_t j, int64_t last, T* s, T* weights) const {
     const int64_t batch = batch_of(unit), kv_head = unit % p_.kv_heads(), i = query_of(row);
-    const int64_t keys = p_.visible({j, std::min(j + simd::kKeyBlock, last)}, i).size();
+    const int64_t keys = p_.visible({j, last}, i).size();
     if (keys == 0) return 0;
     simd::RowBlock<T> block;
     block.d = p_.d();
@@ -130,7 +131,7 @@ class Rows {
   const Problem<T>& p_;
   RowResult<T> result_;
   const simd::ForwardKernels<T>& kernels_;
-  const int64_t rows_, state_size_;
+  const int64_t rows_, state_size_, key_block_;
   int64_t chunks_ = 1;
   Monitor monitor_;
   BiasTable<T> bias_;

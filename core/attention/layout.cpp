@@ -39,20 +39,24 @@ View<const T, 4> with_contiguous_columns(Execution& run, Monitor& monitor, const
 }
 
 template <class T>
-BiasTable<T>::BiasTable(Execution& run, const Problem<T>& problem) {
+BiasTable<T>::BiasTable(Execution& run, Monitor& monitor, const Problem<T>& problem) {
   const auto [least, greatest] = problem.visible_lags();
   if (!problem.has_bias() || least > greatest) return;
   rows_ = problem.lag_bias.shape[0];
   first_ = least - simd::kBiasMargin;
   stride_ = greatest - least + 1 + 2 * simd::kBiasMargin;
   data_ = run.workspace.template take<T>(rows_ * stride_);
-  std::fill(data_.get(), data_.get() + rows_ * stride_, T{0});
-  for (int64_t head = 0; head < rows_; ++head) {
-    T* row = data_.get() + head * stride_ + simd::kBiasMargin;
-    for (int64_t lag = least; lag <= greatest; ++lag) {
-      row[lag - least] = static_cast<T>(kLog2E * *problem.lag_bias.at(head, lag - problem.lag_min));
+  constexpr int64_t kEntries = 1 << 16;  // per task
+  const int64_t pieces = (stride_ + kEntries - 1) / kEntries;
+  run.pool.run(rows_ * pieces, monitor, [&](int64_t task, int64_t) {
+    const int64_t head = task / pieces, from = task % pieces * kEntries;
+    T* const row = data_.get() + head * stride_;
+    for (int64_t t = from; t < std::min(from + kEntries, stride_); ++t) {
+      const bool in_use = t >= simd::kBiasMargin && t < stride_ - simd::kBiasMargin;
+      row[t] = in_use ? static_cast<T>(kLog2E * *problem.lag_bias.at(head, first_ + t - problem.lag_min)) : T{0};
     }
-  }
+    monitor.advance(0);
+  });
 }
 
 #define SUBQUAD_INSTANTIATE(T)                                                                                           \

@@ -27,6 +27,13 @@ inline QueryGroup query_group(int64_t index, int64_t n_q, int64_t lanes) {
   return {first, rows, (rows + lanes - 1) / lanes};
 }
 
+// Keys that a kernel takes in one call: fewer where rows are long, so that a call stays far below the callback's interval. A function
+// of the shape alone, since sums depend on it.
+inline int64_t keys_per_block(int64_t d, int64_t d_v) {
+  constexpr int64_t kEntries = int64_t{1} << 20;
+  return std::clamp(kEntries / (d + d_v) / simd::kBlockSlack * simd::kBlockSlack, simd::kBlockSlack, simd::kKeyBlock);
+}
+
 inline int64_t query_groups(int64_t n_q, int64_t lanes) { return (n_q + simd::kMaxWidth * lanes - 1) / (simd::kMaxWidth * lanes); }
 
 // out[c * stride + i] = factor * rows[i][c], zero for the lanes beyond count.
@@ -41,7 +48,7 @@ View<const T, 4> with_contiguous_columns(Execution& run, Monitor& monitor, const
 template <class T>
 class BiasTable {
  public:
-  BiasTable(Execution& run, const Problem<T>& problem);
+  BiasTable(Execution& run, Monitor& monitor, const Problem<T>& problem);
 
   // Entry of a lag for a head, or NULL when the problem has no bias.
   const T* at(int64_t head, int64_t lag) const { return rows_ == 0 ? nullptr : data_.get() + row(head) * stride_ + (lag - first_); }

@@ -30,7 +30,7 @@ void merge(Execution& run, const std::vector<View<const T, 4>>& o_parts, const s
            const View<T, 4>& o, const View<T, 3>& lse) {
   constexpr int64_t kRows = 256;  // per task
   const int64_t heads = o.shape[1], rows = o.shape[2], blocks = (rows + kRows - 1) / kRows;
-  Monitor monitor(run.callback, o.shape[0] * heads * rows);
+  Monitor monitor(run.ticker, o.shape[0] * heads * rows);
   run.pool.run(o.shape[0] * heads * blocks, monitor, [&](int64_t task, int64_t) {
     const int64_t b = task / (heads * blocks), h = task / blocks % heads, first = task % blocks * kRows, last = std::min(first + kRows, rows);
     std::vector<double> share(o_parts.size());

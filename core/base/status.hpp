@@ -17,11 +17,11 @@ enum class Status : std::int32_t {
   err_conflict = 15,  // two arguments or options contradict each other, or one needs another that is not given
   err_shape = 20,  // an array has the wrong number of dimensions or the wrong extent
   err_dtype = 21,  // an array has a data type that is not accepted here
-  err_stride = 22,  // an output array's strides make two of its elements share memory, or its data is misaligned
+  err_stride = 22,  // an output array's strides may make two of its elements share memory, or an array's data is misaligned
   err_alias = 23,  // an output array overlaps another argument
   err_nonfinite = 24,  // an input array holds a NaN or an infinity
   err_size = 25,  // a size overflows the address space
-  err_overflow = 26,  // a logit overflows the arrays' data type
+  err_overflow = 26,  // a logit, a sum of weighted values or a gradient overflows the arrays' data type
   err_memory = 30,  // memory could not be allocated
   err_workspace = 31,  // the call needs more workspace than the context's limit
   err_busy = 32,  // the context is in use by another call

@@ -24,7 +24,11 @@ class Workspace {
       throw Error(Status::err_workspace, "the call needs at least " + std::to_string(bytes_) +
                                              " bytes of workspace; workspace_limit is " + std::to_string(limit_));
     }
-    return Aligned<T>(count);
+    try {
+      return Aligned<T>(count);
+    } catch (const std::bad_alloc&) {
+      throw Error(Status::err_memory, "a workspace of " + std::to_string(count * static_cast<int64_t>(sizeof(T))) + " bytes could not be allocated");
+    }
   }
 
   int64_t bytes() const { return bytes_; }

@@ -10,7 +10,7 @@ namespace subquad {
 
 struct Execution {
   Pool& pool;
-  Monitor::Callback callback;
+  Ticker ticker;
   simd::Target target;
   Workspace workspace;
 };

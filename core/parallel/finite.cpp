@@ -56,7 +56,7 @@ int64_t first_nonfinite(Execution& run, const View<const T, 4>& x, bool allow_mi
   const int64_t rows = x.shape[0] * x.shape[1] * x.shape[2], columns = x.shape[3];
   const int64_t rows_per_task = std::max<int64_t>(kEntries / columns, 1);
   std::atomic<int64_t> found{INT64_MAX};
-  Monitor monitor(run.callback, 1);  // asks the callback, and leaves progress to the computation
+  Monitor monitor(run.ticker, 0);
   run.pool.run((rows + rows_per_task - 1) / rows_per_task, monitor, [&](int64_t task, int64_t) {
     const int64_t last = std::min((task + 1) * rows_per_task, rows);
     for (int64_t r = task * rows_per_task; r < last; ++r) {

@@ -12,14 +12,19 @@ namespace {
 constexpr auto kInterval = std::chrono::milliseconds(20);
 }  // namespace
 
-Monitor::Monitor(Callback callback, int64_t total)
-    : callback_(std::move(callback)), due_(Clock::now() + kInterval), total_(std::max<int64_t>(total, 1)) {}
+Ticker::Ticker(Callback callback) : callback_(std::move(callback)), due_(Clock::now() + kInterval) {}
+
+bool Ticker::ask(double fraction) {
+  const bool cancel = callback_(fraction);
+  due_ = Clock::now() + kInterval;
+  return cancel;
+}
 
 void Monitor::advance(int64_t work) {
   const int64_t done = done_.fetch_add(work, std::memory_order_relaxed) + work;
-  if (callback_ && std::this_thread::get_id() == owner_ && Clock::now() >= due_) {
-    if (callback_(std::min(1.0, static_cast<double>(done) / static_cast<double>(total_)))) stop();
-    due_ = Clock::now() + kInterval;
+  if (ticker_.due()) {
+    const double fraction = total_ > 0 ? std::min(1.0, static_cast<double>(done) / static_cast<double>(total_)) : 0.0;
+    if (ticker_.ask(fraction)) stop();
   }
   if (stopped_.load(std::memory_order_relaxed)) throw Error(Status::err_cancelled, "the callback cancelled the call");
 }

@@ -1,7 +1,7 @@
 // Forward block kernel: logits of a tile of keys in registers, 2^(logit - row_max) stored as weights, then weights' v.
 //
-// The running maximum is lazy: it moves only when a logit exceeds it by more than kSlack, so most tiles go from logits to weights
-// without leaving registers and without touching o_t. Any maximum gives the same quotient; weights stay below 2^kSlack. A query's
+// The running maximum is lazy: it moves only when a logit exceeds it by more than kMaximumSlack, so most tiles go from logits to weights
+// without leaving registers and without touching o_t. Any maximum gives the same quotient; weights stay below 2^kMaximumSlack. A query's
 // maximum moves by its own logits alone, and its sums have the same order in any group: its bits do not depend on other queries.
 // Included once per SIMD target, by core/simd/attention_forward.cpp and its siblings.
 #if defined(SUBQUAD_ATTENTION_FORWARD_INL) == defined(HWY_TARGET_TOGGLE)
@@ -41,7 +41,6 @@ class ForwardPass {
   using LogitTile = Tile<T, kTileRows, Vectors>;
   static constexpr int64_t kLanes = hn::MaxLanes(D());
   static constexpr int64_t kGroup = Vectors * kLanes;
-  static constexpr int kSlack = 8;
 
  public:
   HWY_INLINE explicit ForwardPass(const ForwardBlock<T>& block) : b_(block) {
@@ -89,7 +88,7 @@ class ForwardPass {
 
   static HWY_INLINE auto exceeds(V top, V max) {
     const D d;
-    return hn::Gt(top, hn::Add(max, hn::Set(d, static_cast<T>(kSlack))));
+    return hn::Gt(top, hn::Add(max, hn::Set(d, static_cast<T>(kMaximumSlack))));
   }
 
   HWY_INLINE bool exceeds(const V (&top)[Vectors]) const {
@@ -131,7 +130,7 @@ class ForwardPass {
   HWY_INLINE void store_weights(LogitTile& tile, int64_t t) {
     const D d;
     HWY_UNROLL(4) for (int v = 0; v < Vectors; ++v) {
-      const V max = kPartial ? finite_or_zero(max_[v]) : max_[v];
+      const V max = finite_or_zero(max_[v]);
       HWY_UNROLL(8) for (int r = 0; r < kTileRows; ++r) {
         tile.sum[r][v] = exp2(d, hn::Sub(tile.sum[r][v], max));
         if constexpr (kPartial) tile.sum[r][v] = hn::IfThenElseZero(visible_lanes<T>(b_, t + r, v), tile.sum[r][v]);
@@ -141,7 +140,7 @@ class ForwardPass {
     }
   }
 
-  // -inf - -inf would be NaN: a row that has seen nothing keeps the maximum -inf and weights that are masked anyway.
+  // -inf - -inf would be NaN. A row that has seen nothing, or only logits of -inf, keeps the maximum -inf.
   static HWY_INLINE V finite_or_zero(V max) {
     const D d;
     return hn::IfThenZeroElse(hn::Eq(max, hn::Set(d, -std::numeric_limits<T>::infinity())), max);

@@ -11,10 +11,11 @@
 
 namespace subquad::simd {
 
-inline constexpr int64_t kMaxWidth = 3;     // vectors per query group
-inline constexpr int64_t kKeyBlock = 128;   // most keys per call of a block kernel; sums over a block are kept apart from the total
-inline constexpr int64_t kBlockSlack = 8;   // a last tile may write so many rows beyond its block
-inline constexpr int64_t kBiasMargin = 256; // a bias table must be readable so far beyond the lags in use
+inline constexpr int64_t kMaxWidth = 3;      // vectors per query group
+inline constexpr int64_t kKeyBlock = 128;    // most keys per call of a kernel; sums over a block are kept apart from the total
+inline constexpr int64_t kBlockSlack = 8;    // a last tile may write so many rows beyond its block
+inline constexpr int64_t kBiasMargin = 256;  // a bias table must be readable so far beyond the lags in use
+inline constexpr int kMaximumSlack = 8;      // logits may exceed the running maximum by so much before it moves (docs/math/exact.md)
 
 // Which pairs of a block count, and what is added to their logits.
 template <class T>

@@ -27,7 +27,6 @@ class RowPass {
   static constexpr int64_t kLanes = hn::MaxLanes(D());
   static constexpr int64_t kKeysAtOnce = 4;
   static constexpr int kColumnVectors = 4;
-  static constexpr T kSlack = 8;
   static_assert(kKeyBlock % kLanes == 0 && kKeyBlock % kKeysAtOnce == 0);
 
  public:
@@ -39,7 +38,6 @@ class RowPass {
     std::fill(b_.weights + b_.keys, b_.weights + padded, -std::numeric_limits<T>::infinity());
     raise_to(largest(padded));
     store_weights(padded);
-    std::fill(b_.weights + b_.keys, b_.weights + padded, T{0});
     int64_t c = 0;
     for (; c + kColumnVectors * kLanes <= b_.d_v; c += kColumnVectors * kLanes) add_values<kColumnVectors>(c);
     for (; c + kLanes <= b_.d_v; c += kLanes) add_values<1>(c);
@@ -78,9 +76,9 @@ class RowPass {
 
   // The lazy maximum of the group kernel.
   HWY_INLINE void raise_to(T top) const {
-    if (!(top > *b_.row_max + kSlack)) return;
+    if (!(top > *b_.row_max + static_cast<T>(kMaximumSlack))) return;
     const One one;
-    // The first maximum has nothing to rescale; -inf would make its factor NaN only for a top of -inf, which does not come here.
+    // Before the first maximum there is nothing to rescale, and any finite factor will do; top is not -inf here.
     const T factor = hn::GetLane(exp2(one, hn::Set(one, *b_.row_max - top)));
     *b_.row_max = top;
     *b_.row_sum *= factor;
@@ -91,7 +89,8 @@ class RowPass {
   HWY_INLINE void store_weights(int64_t padded) const {
     const D d;
     const One one;
-    const V max = hn::Set(d, *b_.row_max);
+    // A row that has only seen logits of -inf keeps that maximum; -inf - -inf would be NaN.
+    const V max = hn::Set(d, *b_.row_max == -std::numeric_limits<T>::infinity() ? T{0} : *b_.row_max);
     V sum = hn::Zero(d);
     for (int64_t t = 0; t < padded; t += kLanes) {
       const V weight = exp2(d, hn::Sub(hn::LoadU(d, b_.weights + t), max));

@@ -21,6 +21,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 // Rows of a full tile. With three vectors per row, 8 rows take 24 of the 32 registers that AVX-512 and Arm have, 4 take 12 of 16.
 inline constexpr int kTileRows = HWY_TARGET == HWY_SSSE3 || HWY_TARGET == HWY_SSE4 || HWY_TARGET == HWY_AVX2 ? 4 : 8;
 static_assert(kTileRows <= kBlockSlack);
+static_assert(kMaxWidth * hn::MaxLanes(hn::ScalableTag<float>()) + kKeyBlock + kBlockSlack <= kBiasMargin);
 
 template <class T, int Rows, int Vectors>
 struct Tile {

@@ -2,7 +2,7 @@
 #
 #   packages_need PART..   Debian 12: installs what is missing for these parts; elsewhere: names it and fails
 #
-# Julia is not in this table: Debian 12 has none, and julia.sh knows what to do about it.
+# julia itself is not in this table: Debian 12 has none, and julia.sh knows what to do about it.
 
 # part | what | check | packages of Debian 12 | how to get it elsewhere
 packages_table() {
@@ -21,6 +21,7 @@ tests|cmocka|pkg-config --exists cmocka|libcmocka-dev|package cmocka, libcmocka-
 python|Python 3.11 or newer with venv, pip and headers|python_find|python3 python3-venv python3-dev|your system's Python, or one that uv or pyenv installs
 rust|cargo, new enough for bindings/rust|rust_find|rustc-web cargo-web|rustup (or leave it out: --without rust)
 rust|certificate authorities|packages_certificates|ca-certificates|package ca-certificates
+julia|curl or wget, without which Julia's package manager does not start|packages_fetcher|curl|package curl
 style|clang-format and clang-tidy|command -v clang-format && command -v clang-tidy && command -v clang++|clang clang-format clang-tidy|packages clang and clang-tools-extra or llvm
 rust-style|rustfmt and clippy|rust_run fmt --version && rust_run clippy --version|rustfmt-web rust-web-clippy|rustup component add rustfmt clippy
 style|ShellCheck|command -v shellcheck|shellcheck|package shellcheck
@@ -38,6 +39,8 @@ packages_header() { printf '#if !__has_include(<%s>)\n#error\n#endif\n' "$1" | c
 
 # Other systems keep theirs elsewhere, and have them anyway.
 packages_certificates() { ! packages_on_debian_12 || [ -s /etc/ssl/certs/ca-certificates.crt ]; }
+
+packages_fetcher() { command -v curl || command -v wget; }
 
 packages_on_debian_12() { [ "$(. /etc/os-release 2>/dev/null && printf '%s' "${ID:-} ${VERSION_ID:-}")" = "debian 12" ]; }
 

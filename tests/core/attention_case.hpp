@@ -90,7 +90,7 @@ struct GradientTensors {
   Tensor<T> dq, dk, dv, d_bias;
 };
 
-inline Execution execution(Pool& pool, simd::Target target = simd::targets().front()) { return {pool, {}, target, Workspace(0)}; }
+inline Execution execution(Pool& pool, simd::Target target = simd::targets().front()) { return {pool, Ticker({}), target, Workspace(0)}; }
 
 template <class T>
 Output<T> forward(const AttentionCase<T>& c, Execution run) {
@@ -106,7 +106,7 @@ GradientTensors<T> backward(const AttentionCase<T>& c, const Output<T>& out, Exe
   GradientTensors<T> g{c.q, c.k, c.v, c.bias};
   attention::Gradients<T> views{g.dq.view(), g.dk.view(), g.dv.view(), {}};
   if (!c.bias.data.empty()) views.d_lag_bias = {g.d_bias.data.data(), {c.bias.shape[2], c.bias.shape[3]}, {c.bias.shape[3], 1}};
-  attention::exact_backward<T>(run, c.problem(), out.o.view(), {out.lse.data.data(), {s.batch, s.q_heads, s.n_q}, {s.q_heads * s.n_q, s.n_q, 1}},
+  attention::exact_backward<T>(run, c.problem(), true, out.o.view(), {out.lse.data.data(), {s.batch, s.q_heads, s.n_q}, {s.q_heads * s.n_q, s.n_q, 1}},
                                c.d_o.view(), views);
   return g;
 }

@@ -1,9 +1,11 @@
 // The error that a numeric assertion may spend: computed from the type, sizes and magnitudes of its problem, never typed.
 //
 // With u = unit roundoff, L = the largest sum of |terms| of a logit, n keys and dimension d:
-//   a logit errs by at most (d + 4) u L (d products, the folded scale, the bias, the subtraction of the maximum),
+//   a logit errs by at most (d + 6) u L: d products, two roundings each of the folded scale and of the bias, and two for the
+//   subtraction of the maximum, which is at most 2 L,
 //   a weight relatively by that plus 3 u (the exponential), and by |lse| u more where it is made from a stored lse;
-//   a sum over keys by (kKeyBlock + n / kKeyBlock + 4) u (a block's terms one after the other, then the blocks).
+//   a sum over keys by (kKeyBlock + n / kKeyBlock + 4) u (a block's terms one after the other, then the blocks),
+//   a sum over queries by (n + 4) u (some order).
 #pragma once
 
 #include <doctest/doctest.h>
@@ -23,12 +25,17 @@ constexpr long double unit_roundoff() {
 
 template <class T>
 long double weight_error(const AttentionCase<T>& c, const Oracle<T>& oracle) {
-  return unit_roundoff<T>() * ((static_cast<long double>(c.shape.d) + 4) * oracle.logit_scale + 3);
+  return unit_roundoff<T>() * ((static_cast<long double>(c.shape.d) + 6) * oracle.logit_scale + 3);
 }
 
 template <class T>
 long double sum_error(int64_t terms) {
   return unit_roundoff<T>() * static_cast<long double>(simd::kKeyBlock + terms / simd::kKeyBlock + 4);
+}
+
+template <class T>
+long double query_sum_error(int64_t terms) {
+  return unit_roundoff<T>() * static_cast<long double>(terms + 4);
 }
 
 // Numerator and denominator of a quotient both err.

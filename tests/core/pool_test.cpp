@@ -17,7 +17,8 @@ TEST_CASE("every task runs exactly once, for any number of threads and tasks") {
   for (const int64_t threads : {1, 2, 4}) {
     Pool pool(threads);
     for (const int64_t tasks : {0, 1, 2, 3, 100}) {
-      Monitor monitor({}, tasks);
+      Ticker ticker({});
+      Monitor monitor(ticker, tasks);
       std::vector<std::atomic<int>> runs(static_cast<size_t>(tasks));
       pool.run(tasks, monitor, [&](int64_t task, int64_t worker) {
         CHECK(worker < threads);
@@ -31,7 +32,8 @@ TEST_CASE("every task runs exactly once, for any number of threads and tasks") {
 TEST_CASE("an exception of a body reaches the caller and stops the others") {
   Pool pool(3);
   for (int repeat = 0; repeat < 20; ++repeat) {
-    Monitor monitor({}, 1);
+    Ticker ticker({});
+    Monitor monitor(ticker, 1);
     const auto body = [&](int64_t task, int64_t) {
       if (task == 5) throw std::runtime_error("task 5");
       if (task > 5) {
@@ -47,15 +49,14 @@ TEST_CASE("the callback runs on the calling thread, sees progress that never fal
   const auto caller = std::this_thread::get_id();
   double last = 0;
   int calls = 0;
-  Monitor monitor(
-      [&](double fraction) {
-        CHECK((std::this_thread::get_id() == caller));
-        CHECK(fraction >= last);
-        CHECK(fraction <= 1);
-        last = fraction;
-        return ++calls == 3;
-      },
-      10000);
+  Ticker ticker([&](double fraction) {
+    CHECK((std::this_thread::get_id() == caller));
+    CHECK(fraction >= last);
+    CHECK(fraction <= 1);
+    last = fraction;
+    return ++calls == 3;
+  });
+  Monitor monitor(ticker, 10000);
   try {
     pool.run(10000, monitor, [&](int64_t, int64_t) {
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
@@ -70,7 +71,8 @@ TEST_CASE("the callback runs on the calling thread, sees progress that never fal
 
 TEST_CASE("an exception of the callback reaches the caller while other workers are still busy") {
   Pool pool(2);
-  Monitor monitor([](double) -> bool { throw std::runtime_error("callback"); }, 1);
+  Ticker ticker([](double) -> bool { throw std::runtime_error("callback"); });
+  Monitor monitor(ticker, 1);
   const auto body = [&](int64_t, int64_t) {
     for (;;) {
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
@@ -82,7 +84,8 @@ TEST_CASE("an exception of the callback reaches the caller while other workers a
 
 TEST_CASE("turns are taken in the order of the tasks") {
   Pool pool(4);
-  Monitor monitor({}, 1);
+  Ticker ticker({});
+  Monitor monitor(ticker, 1);
   Turn turn;
   std::vector<int64_t> order;
   pool.run(200, monitor, [&](int64_t task, int64_t) {

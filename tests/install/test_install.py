@@ -14,9 +14,9 @@ STRICT = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
 
 
 def run(*command, env=None, check=True):
-    done = subprocess.run(
-        [str(part) for part in command], capture_output=True, text=True, check=False, env={**os.environ, **(env or {})}
-    )
+    # Ninja, because the build needs it: a machine without make is no exception.
+    environment = {**os.environ, "CMAKE_GENERATOR": "Ninja", **(env or {})}
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, env=environment)
     if check:
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done
@@ -92,11 +92,14 @@ def test_versions_agree(prefix, pkg_config):
 
 def test_this_version_is_found(prefix, tmp_path):
     major, minor, patch = header_version(prefix)
-    assert find_by_cmake(prefix, tmp_path / "same", f"{major}.{minor}.{patch}").returncode == 0
-    assert find_by_cmake(prefix, tmp_path / "minor", f"{major}.{minor}").returncode == 0
+    for number, version in enumerate([f"{major}.{minor}.{patch}", f"{major}.{minor}"]):
+        done = find_by_cmake(prefix, tmp_path / str(number), version)
+        assert done.returncode == 0, done.stderr
 
 
 def test_other_versions_are_refused(prefix, tmp_path):
     major, minor, patch = header_version(prefix)
     for number, version in enumerate([f"{major}.{minor}.{patch + 1}", f"{major}.{minor + 1}", f"{major + 1}.0"]):
-        assert find_by_cmake(prefix, tmp_path / str(number), version).returncode != 0, version
+        done = find_by_cmake(prefix, tmp_path / str(number), version)
+        assert done.returncode != 0, version
+        assert f'requested version "{version}"' in done.stderr

@@ -114,19 +114,37 @@ def test_numeric_macros_and_enumerators_are_read_in_the_order_of_the_header():
 
 
 @pytest.mark.parametrize(
-    ("kind", "before"),
+    ("emit", "before"),
     [
-        ("cmake", "cmake_minimum_required(VERSION 3.20)\nproject(subquad VERSION 0.0.9 LANGUAGES CXX)\n"),
-        ("cmake", "project(subquad\n  VERSION 0.0.9\n  LANGUAGES C CXX)\nset(SUBQUAD_SOVERSION 9)\n"),
-        ("manifest", '[build-system]\nversion = "3"\n[project]\nversion = "0.0.9"\n[tool.x]\nversion = "4"\n'),
-        ("manifest", 'name = "Subquad"\nversion = "0.0.9"\n\n[compat]\njulia = "1.5"\n'),
-        ("manifest", '[dependencies]\nsubquad-sys = { path = "../subquad-sys", version = "=0.0.9" }\n'),
+        (
+            versions.cmake,
+            "cmake_minimum_required(VERSION 3.20)\nproject(subquad VERSION 0.0.9 LANGUAGES C)\nset(SUBQUAD_SOVERSION 9)\n",
+        ),
+        (versions.cmake, "project(subquad\n  VERSION 0.0.9\n  LANGUAGES C CXX)\nset(SUBQUAD_SOVERSION 9) # both\n"),
+        (versions.manifest, '[build-system]\nversion = "3"\n[project]\nversion = "0.0.9"\n[tool.x]\nversion = "4"\n'),
+        (versions.manifest, 'name = "Subquad"\nversion = "0.0.9"\n\n[compat]\njulia = "1.5"\n'),
+        (
+            versions.manifest,
+            '[workspace.package]\nversion = "0.0.9"\n[workspace.dependencies]\nsubquad-sys = { path = "x", version = "=0.0.9" }\n',
+        ),
     ],
 )
-def test_version_lines_follow_the_table_and_others_stay(kind, before):
-    version = capi_tables.Version(1, 2, 3, 4)
+def test_version_lines_follow_the_table_and_others_stay(emit, before):
     expected = before.replace("0.0.9", "1.2.3").replace("SOVERSION 9", "SOVERSION 4")
-    assert versions.emit(kind, before, version) == expected
+    assert emit(before, capi_tables.Version(1, 2, 3, 4)) == expected
+
+
+@pytest.mark.parametrize("emit", [versions.cmake, versions.manifest])
+def test_a_file_without_its_version_line_is_refused(emit):
+    with pytest.raises(versions.VersionError):
+        emit("name = 1\n", capi_tables.Version(1, 2, 3, 4))
+
+
+def test_every_version_file_of_the_tree_follows_the_table(root):
+    other = versions.outputs(root, capi_tables.Version(98, 76, 54, 32))
+    assert len(other) == 4
+    for path, text in other.items():
+        assert "98.76.54" in text, path
 
 
 @pytest.mark.parametrize(("length", "above"), [(20, False), (emit_header.WIDTH - 10, True)])

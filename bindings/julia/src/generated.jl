@@ -26,7 +26,7 @@ const SUBQUAD_ERR_CONFLICT = Int32(15)
 const SUBQUAD_ERR_SHAPE = Int32(20)
 # an array has a data type that is not accepted here
 const SUBQUAD_ERR_DTYPE = Int32(21)
-# an output array's strides make two of its elements share memory, or its data is misaligned
+# an output array's strides may make two of its elements share memory, or an array's data is misaligned
 const SUBQUAD_ERR_STRIDE = Int32(22)
 # an output array overlaps another argument
 const SUBQUAD_ERR_ALIAS = Int32(23)
@@ -34,7 +34,7 @@ const SUBQUAD_ERR_ALIAS = Int32(23)
 const SUBQUAD_ERR_NONFINITE = Int32(24)
 # a size overflows the address space
 const SUBQUAD_ERR_SIZE = Int32(25)
-# a logit overflows the arrays' data type
+# a logit, a sum of weighted values or a gradient overflows the arrays' data type
 const SUBQUAD_ERR_OVERFLOW = Int32(26)
 # memory could not be allocated
 const SUBQUAD_ERR_MEMORY = Int32(30)
@@ -840,8 +840,9 @@ Softmax attention, every visible pair:
   key_ranges: NULL or int64 [batch or 1, 2] with (start, end): only keys at positions start <= j + key_offset < end are seen
               (padding on either side). start <= end; ranges may reach beyond the keys.
   lse, report: may be NULL.   options: METHOD, CAUSAL, CAUSAL_OFFSET, SCALE, LAG_MIN, KEY_OFFSET, CHECK_FINITE.
-Time O(H_q n_q n_k (d + d_v)), memory beyond the arrays O(threads (d + d_v)) where rows are contiguous; else a copy is made.
-The same bits for any number of threads.
+Time O(H_q n_q n_k (d + d_v)). Memory beyond the arrays O(threads (d + d_v)), and: a copy of k or v whose last axis has a stride
+other than 1; a copy of lag_bias; with n_q <= 4, O(H_q n_q (d_v n_k / 2048 + d)) for partial results.
+The same bits for any number of threads. With CHECK_FINITE all of q, k, v and lag_bias is looked at, keys outside key_ranges too.
 Owns:    arrays are the caller's; nothing is kept after the return.
 Errors:  SUBQUAD_ERR_NULL, SHAPE, DTYPE (mixed dtypes too), STRIDE, ALIAS, SIZE, NONFINITE (the message has the first bad index),
          CONFLICT (n_q != n_k and no CAUSAL_OFFSET where it matters), VALUE (lag_bias too short, start > end), UNSUPPORTED (TOL,
@@ -871,7 +872,8 @@ Gradients of subquad_attention. With P[i,j] = A[i,j] / sum_j A[i,j] = exp(s[i,j]
   NULL without lag_bias. With grouped heads dk, dv are summed over the query heads of a group, d_lag_bias over batch, and over
   heads where lag_bias has one row.
   For a slice of keys (KEY_OFFSET) give the o and lse of the merged whole: dk, dv are final, the dq of the slices add up.
-Time about 2.5 times the forward's, memory beyond the arrays O(H n (d + d_v)), no n_q x n_k array. The same bits for any number of threads.
+Time about 2.5 times the forward's. Memory beyond the arrays: that of the forward call, and n_q (2 d + d_v) for as many query heads as
+fit into 64 MiB, at least one. The same bits for any number of threads.
 Owns:    arrays are the caller's; nothing is kept after the return.
 Errors:  as subquad_attention; SUBQUAD_ERR_CONFLICT for d_lag_bias without lag_bias.
 Threads: one call at a time per context.
@@ -897,9 +899,10 @@ Join attention over disjoint sets of keys, each computed by its own call (see KE
   lse[i] = log sum_p exp(lse_p[i]),   o[i,:] = sum_p exp(lse_p[i] - lse[i]) o_p[i,:];   o = 0, lse = -inf where every lse_p is -inf.
   o_parts, lse_parts: count >= 1 array views each, [.., n_q, d_v] and [.., n_q], all of one shape and dtype.
   o, lse (written): of the same shape; lse may be NULL. They may be the very views of one part (in place).
+  options: CHECK_FINITE; the others are ignored.
 Owns:    arrays are the caller's.
-Errors:  SUBQUAD_ERR_NULL, VALUE (count < 1), SHAPE, DTYPE, STRIDE, ALIAS, SIZE, NONFINITE (o_parts; NaN or +inf in lse_parts), BUSY,
-         MEMORY.
+Errors:  SUBQUAD_ERR_NULL, VALUE (count not in [1, 2^20]), SHAPE, DTYPE, STRIDE, ALIAS, SIZE, NONFINITE (o_parts; NaN or +inf in
+         lse_parts), MEMORY, BUSY, THREADS, CANCELLED.
 Threads: one call at a time per context.
 Since:   0.1
 ```

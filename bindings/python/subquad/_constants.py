@@ -33,8 +33,8 @@ class Status(IntEnum):
     ERR_SHAPE = 20
     # an array has a data type that is not accepted here
     ERR_DTYPE = 21
-    # an output array's strides make two of its elements share memory, or its data is
-    # misaligned
+    # an output array's strides may make two of its elements share memory, or an array's
+    # data is misaligned
     ERR_STRIDE = 22
     # an output array overlaps another argument
     ERR_ALIAS = 23
@@ -42,7 +42,7 @@ class Status(IntEnum):
     ERR_NONFINITE = 24
     # a size overflows the address space
     ERR_SIZE = 25
-    # a logit overflows the arrays' data type
+    # a logit, a sum of weighted values or a gradient overflows the arrays' data type
     ERR_OVERFLOW = 26
     # memory could not be allocated
     ERR_MEMORY = 30

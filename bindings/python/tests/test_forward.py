@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 import subquad
-from reference import check_forward, fill, inputs, problem
+from reference import check_forward, fill, inputs
 
-import budgets
 
 DTYPES = [np.float32, np.float64]
 SIZES = [0, 1, 2, 3, 7, 31, 32, 33, 127]
@@ -95,10 +94,9 @@ def test_a_query_that_sees_nothing():
 def test_the_future_is_not_seen():
     q, k, v = inputs(50, 50, dtype=np.float32)
     before = subquad.attention(q, k, v, causal=True)
-    roundoff = budgets.forward(problem(q, k, v, causal=True), q.dtype)["o"]
     k[30:], v[30:] = 77, -88
     after = subquad.attention(q, k, v, causal=True)
-    assert np.abs(after[:30] - before[:30]).max() <= 2 * roundoff  # each result's own
+    assert after[:30].tobytes() == before[:30].tobytes()
     assert (after[30:] != before[30:]).all()
 
 
