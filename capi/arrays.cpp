@@ -34,7 +34,9 @@ int64_t bounded_product(int64_t a, int64_t b) {
   return __builtin_mul_overflow(a, b, &product) || product > kMaxElements ? kMaxElements + 1 : product;
 }
 
-bool is_empty(const subquad_array& array) { return std::any_of(array.shape, array.shape + array.ndim, [](int64_t n) { return n == 0; }); }
+bool is_empty(const subquad_array& array) {
+  return std::any_of(array.shape, array.shape + array.ndim, [](int64_t n) { return n == 0; });
+}
 
 // Addresses from the first byte of the array to one past its last.
 std::pair<uintptr_t, uintptr_t> extent_of(const subquad_array& array) {
@@ -77,7 +79,8 @@ void check_array(const Argument& argument, int32_t least_ndim, int32_t most_ndim
   if (!argument) throw Error(Status::err_null, name + " is null");
   const subquad_array& array = *argument.array;
   if (array.ndim < least_ndim || array.ndim > most_ndim) {
-    throw Error(Status::err_shape, name + " has " + std::to_string(array.ndim) + " dimensions, not " + std::to_string(least_ndim) +
+    throw Error(Status::err_shape, name + " has " + std::to_string(array.ndim) + " dimensions, not " +
+                                       std::to_string(least_ndim) +
                                        (least_ndim == most_ndim ? "" : " to " + std::to_string(most_ndim)));
   }
   if (find_dtype(array.dtype) == nullptr) throw Error(Status::err_dtype, name + " has the " + dtype_text(array.dtype));
@@ -92,13 +95,14 @@ void check_array(const Argument& argument, int32_t least_ndim, int32_t most_ndim
     }
   }
   if (count > kMaxElements || reach > kMaxElements / item_bytes(array)) {
-    throw Error(Status::err_size, name + " has shape " + shape_text(array) + " and strides " + list_text(array.strides, array.ndim) +
-                                      ", which overflow the address space");
+    throw Error(Status::err_size, name + " has shape " + shape_text(array) + " and strides " +
+                                      list_text(array.strides, array.ndim) + ", which overflow the address space");
   }
   if (is_empty(array)) return;
   if (array.data == nullptr) throw Error(Status::err_null, name + " has shape " + shape_text(array) + " but its data is null");
   if (reinterpret_cast<uintptr_t>(array.data) % static_cast<uintptr_t>(item_bytes(array)) != 0) {
-    throw Error(Status::err_stride, name + " has data that is not aligned to its " + std::to_string(item_bytes(array)) + "-byte elements");
+    throw Error(Status::err_stride,
+                name + " has data that is not aligned to its " + std::to_string(item_bytes(array)) + "-byte elements");
   }
 }
 
@@ -116,16 +120,17 @@ void check_floating(const Argument& argument) {
 void check_shape(const Argument& argument, const std::vector<int64_t>& shape, const char* reason) {
   const auto count = static_cast<int32_t>(shape.size());
   if (argument->ndim == count && std::equal(shape.begin(), shape.end(), argument->shape)) return;
-  throw Error(Status::err_shape,
-              std::string(argument.name) + " has shape " + shape_text(*argument.array) + ", not " + list_text(shape.data(), count) + " " + reason);
+  throw Error(Status::err_shape, std::string(argument.name) + " has shape " + shape_text(*argument.array) + ", not " +
+                                     list_text(shape.data(), count) + " " + reason);
 }
 
 void check_output(const Argument& output, const std::vector<Argument>& others) {
   if (is_empty(*output.array)) return;
   const std::string name = output.name;
   if (!elements_are_distinct(*output.array)) {
-    throw Error(Status::err_stride, name + " has shape " + shape_text(*output.array) + " and strides " +
-                                        list_text(output->strides, output->ndim) + ", with which elements may share memory: an axis must step over all that axes of smaller stride cover");
+    throw Error(Status::err_stride,
+                name + " has shape " + shape_text(*output.array) + " and strides " + list_text(output->strides, output->ndim) +
+                    ", with which elements may share memory: an axis must step over all that axes of smaller stride cover");
   }
   const auto [first, last] = extent_of(*output.array);
   for (const Argument& other : others) {

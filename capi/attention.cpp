@@ -38,7 +38,8 @@ struct GradientArguments {
 
     std::vector<Argument> others = forward.inputs();
     others.insert(others.end(), {o, lse, d_o});
-    const std::pair<Argument, Argument> results[] = {{dq, forward.q}, {dk, forward.k}, {dv, forward.v}, {d_lag_bias, forward.lag_bias}};
+    const std::pair<Argument, Argument> results[] = {
+        {dq, forward.q}, {dk, forward.k}, {dv, forward.v}, {d_lag_bias, forward.lag_bias}};
     for (const auto& [result, input] : results) {
       if (!result) continue;
       check_result(result, {input->shape, input->shape + input->ndim}, dtype, "as its input", others);
@@ -56,18 +57,15 @@ struct GradientArguments {
 
 }  // namespace
 
-subquad_status subquad_attention(subquad_context* context, const subquad_options* options, const subquad_array* q, const subquad_array* k,
-                                 const subquad_array* v, const subquad_array* lag_bias, const subquad_array* key_ranges, const subquad_array* o,
-                                 const subquad_array* lse, subquad_report* report) {
+subquad_status subquad_attention(subquad_context* context, const subquad_options* options, const subquad_array* q,
+                                 const subquad_array* k, const subquad_array* v, const subquad_array* lag_bias,
+                                 const subquad_array* key_ranges, const subquad_array* o, const subquad_array* lse,
+                                 subquad_report* report) {
   return capi::guarded([&] {
     const capi::ContextUse use(context);
     const capi::CallReport timer;
-    const capi::AttentionArguments arguments{{"q", q},
-                                             {"k", k},
-                                             {"v", v},
-                                             {"lag_bias", lag_bias},
-                                             {"key_ranges", key_ranges},
-                                             capi::options_or_default(options)};
+    const capi::AttentionArguments arguments{
+        {"q", q}, {"k", k}, {"v", v}, {"lag_bias", lag_bias}, {"key_ranges", key_ranges}, capi::options_or_default(options)};
     const Argument output{"o", o}, lse_output{"lse", lse};
     arguments.check();
     std::vector<Argument> others = arguments.inputs();
@@ -79,7 +77,8 @@ subquad_status subquad_attention(subquad_context* context, const subquad_options
     capi::with_floating(q->dtype, [&](auto zero) {
       using T = decltype(zero);
       const auto problem = arguments.problem<T>(run);
-      attention::exact_forward<T>(run, problem, arguments.checks_values(), capi::view_of<T, 4>(output), capi::view_of<T, 3>(lse_output));
+      attention::exact_forward<T>(run, problem, arguments.checks_values(), capi::view_of<T, 4>(output),
+                                  capi::view_of<T, 3>(lse_output));
       timer.write(report, run, problem.pairs());
     });
   });
@@ -88,19 +87,15 @@ subquad_status subquad_attention(subquad_context* context, const subquad_options
 subquad_status subquad_attention_backward(subquad_context* context, const subquad_options* options, const subquad_array* q,
                                           const subquad_array* k, const subquad_array* v, const subquad_array* lag_bias,
                                           const subquad_array* key_ranges, const subquad_array* o, const subquad_array* lse,
-                                          const subquad_array* d_o, const subquad_array* dq, const subquad_array* dk, const subquad_array* dv,
-                                          const subquad_array* d_lag_bias, subquad_report* report) {
+                                          const subquad_array* d_o, const subquad_array* dq, const subquad_array* dk,
+                                          const subquad_array* dv, const subquad_array* d_lag_bias, subquad_report* report) {
   return capi::guarded([&] {
     const capi::ContextUse use(context);
     const capi::CallReport timer;
-    const capi::AttentionArguments arguments{{"q", q},
-                                             {"k", k},
-                                             {"v", v},
-                                             {"lag_bias", lag_bias},
-                                             {"key_ranges", key_ranges},
-                                             capi::options_or_default(options)};
-    const GradientArguments gradient{{"o", o},   {"lse", lse}, {"d_o", d_o}, {"dq", dq},
-                                     {"dk", dk}, {"dv", dv},   {"d_lag_bias", d_lag_bias}};
+    const capi::AttentionArguments arguments{
+        {"q", q}, {"k", k}, {"v", v}, {"lag_bias", lag_bias}, {"key_ranges", key_ranges}, capi::options_or_default(options)};
+    const GradientArguments gradient{
+        {"o", o}, {"lse", lse}, {"d_o", d_o}, {"dq", dq}, {"dk", dk}, {"dv", dv}, {"d_lag_bias", d_lag_bias}};
     arguments.check();
     gradient.check(arguments);
 
@@ -109,10 +104,10 @@ subquad_status subquad_attention_backward(subquad_context* context, const subqua
       using T = decltype(zero);
       const auto problem = arguments.problem<T>(run);
       if (arguments.checks_values()) gradient.check_values<T>(run);
-      const attention::Gradients<T> results{capi::view_of<T, 4>(gradient.dq), capi::view_of<T, 4>(gradient.dk), capi::view_of<T, 4>(gradient.dv),
-                                            capi::view_of<T, 2>(gradient.d_lag_bias)};
-      attention::exact_backward<T>(run, problem, arguments.checks_values(), capi::view_of<const T, 4>(gradient.o), capi::view_of<const T, 3>(gradient.lse),
-                                   capi::view_of<const T, 4>(gradient.d_o), results);
+      const attention::Gradients<T> results{capi::view_of<T, 4>(gradient.dq), capi::view_of<T, 4>(gradient.dk),
+                                            capi::view_of<T, 4>(gradient.dv), capi::view_of<T, 2>(gradient.d_lag_bias)};
+      attention::exact_backward<T>(run, problem, arguments.checks_values(), capi::view_of<const T, 4>(gradient.o),
+                                   capi::view_of<const T, 3>(gradient.lse), capi::view_of<const T, 4>(gradient.d_o), results);
       timer.write(report, run, problem.pairs());
     });
   });

@@ -14,8 +14,8 @@ void AttentionArguments::check() const {
     check_array(argument, 2, SUBQUAD_MAX_NDIM);
     check_dtype(argument, q->dtype, "as q");
     if (argument->ndim != q->ndim) {
-      throw Error(Status::err_shape, std::string(argument.name) + " has " + std::to_string(argument->ndim) + " dimensions, q has " +
-                                         std::to_string(q->ndim));
+      throw Error(Status::err_shape, std::string(argument.name) + " has " + std::to_string(argument->ndim) +
+                                         " dimensions, q has " + std::to_string(q->ndim));
     }
   }
   if (q.extent(1) == 0) throw Error(Status::err_shape, "q has shape " + shape_text(*q.array) + ": d, its last extent, is 0");
@@ -27,12 +27,14 @@ void AttentionArguments::check() const {
   check_shape(v, v_shape, "to fit k (same batch, heads and n_k)");
   const int64_t q_heads = q.extent(3), kv_heads = k.extent(3);
   if (kv_heads == 0 ? q_heads != 0 : q_heads % kv_heads != 0) {
-    throw Error(Status::err_shape, "q has " + std::to_string(q_heads) + " heads, not a multiple of the " + std::to_string(kv_heads) + " of k");
+    throw Error(Status::err_shape,
+                "q has " + std::to_string(q_heads) + " heads, not a multiple of the " + std::to_string(kv_heads) + " of k");
   }
   int64_t pairs = 1;
   for (const int64_t extent : {q.extent(4), q_heads, q.extent(2), k.extent(2)}) {
     if (__builtin_mul_overflow(pairs, extent, &pairs) || pairs > INT64_MAX / 4) {
-      throw Error(Status::err_size, "q has shape " + shape_text(*q.array) + " and k " + shape_text(*k.array) + ": more pairs than can be counted");
+      throw Error(Status::err_size,
+                  "q has shape " + shape_text(*q.array) + " and k " + shape_text(*k.array) + ": more pairs than can be counted");
     }
   }
   if (lag_bias) check_lag_bias();
@@ -49,24 +51,26 @@ void AttentionArguments::check_options() const {
   }
   const bool uses_lags = options.get_int(SUBQUAD_OPTION_CAUSAL) != 0 || lag_bias;
   if (uses_lags && q.extent(2) != k.extent(2) && !options.is_set(SUBQUAD_OPTION_CAUSAL_OFFSET)) {
-    throw Error(Status::err_conflict, "causal_offset is unset, but n_q = " + std::to_string(q.extent(2)) + " and n_k = " +
-                                          std::to_string(k.extent(2)) + " differ: say where query 0 stands (0: with key 0; n_k - n_q: the last " +
-                                          "query with the last key)");
+    throw Error(Status::err_conflict,
+                "causal_offset is unset, but n_q = " + std::to_string(q.extent(2)) + " and n_k = " + std::to_string(k.extent(2)) +
+                    " differ: say where query 0 stands (0: with key 0; n_k - n_q: the last " + "query with the last key)");
   }
 }
 
 void AttentionArguments::check_lag_bias() const {
-  const std::string advice = ": a dense mask is not supported; use causal, causal_offset, key_ranges, or a lag_bias of shape [heads or 1, lags]";
-  const bool dense = lag_bias->ndim > 2 || (lag_bias->ndim == 2 && lag_bias->shape[0] == q.extent(2) && lag_bias->shape[1] == k.extent(2) &&
-                                            lag_bias->shape[0] != 1 && lag_bias->shape[0] != q.extent(3));
+  const std::string advice =
+      ": a dense mask is not supported; use causal, causal_offset, key_ranges, or a lag_bias of shape [heads or 1, lags]";
+  const bool dense =
+      lag_bias->ndim > 2 || (lag_bias->ndim == 2 && lag_bias->shape[0] == q.extent(2) && lag_bias->shape[1] == k.extent(2) &&
+                             lag_bias->shape[0] != 1 && lag_bias->shape[0] != q.extent(3));
   if (lag_bias->ndim >= 1 && lag_bias->ndim <= SUBQUAD_MAX_NDIM && dense) {
     throw Error(Status::err_unsupported, "lag_bias has shape " + shape_text(*lag_bias.array) + advice);
   }
   check_array(lag_bias, 2, 2);
   check_dtype(lag_bias, q->dtype, "as q");
   if (lag_bias->shape[0] != 1 && lag_bias->shape[0] != q.extent(3)) {
-    throw Error(Status::err_shape, "lag_bias has shape " + shape_text(*lag_bias.array) + ", its first extent is neither 1 nor the " +
-                                       std::to_string(q.extent(3)) + " heads of q");
+    throw Error(Status::err_shape, "lag_bias has shape " + shape_text(*lag_bias.array) +
+                                       ", its first extent is neither 1 nor the " + std::to_string(q.extent(3)) + " heads of q");
   }
 }
 
@@ -74,15 +78,15 @@ void AttentionArguments::check_key_ranges() const {
   check_array(key_ranges, 2, 2);
   check_dtype(key_ranges, SUBQUAD_INT64, "(start and end positions)");
   if ((key_ranges->shape[0] != 1 && key_ranges->shape[0] != q.extent(4)) || key_ranges->shape[1] != 2) {
-    throw Error(Status::err_shape, "key_ranges has shape " + shape_text(*key_ranges.array) + ", not [1, 2] or [" + std::to_string(q.extent(4)) +
-                                       ", 2] (start and end per batch element)");
+    throw Error(Status::err_shape, "key_ranges has shape " + shape_text(*key_ranges.array) + ", not [1, 2] or [" +
+                                       std::to_string(q.extent(4)) + ", 2] (start and end per batch element)");
   }
   const auto view = view_of<const int64_t, 2>(key_ranges);
   for (int64_t b = 0; b < view.shape[0]; ++b) {
     const int64_t start = *view.at(b, 0), end = *view.at(b, 1);
     if (start > end) {
-      throw Error(Status::err_value,
-                  "key_ranges[" + std::to_string(b) + "] is (" + std::to_string(start) + ", " + std::to_string(end) + "): start is beyond end");
+      throw Error(Status::err_value, "key_ranges[" + std::to_string(b) + "] is (" + std::to_string(start) + ", " +
+                                         std::to_string(end) + "): start is beyond end");
     }
   }
 }
@@ -101,7 +105,8 @@ attention::Problem<T> AttentionArguments::problem(Execution& run) const {
   problem.q = view_of<const T, 4>(q);
   problem.k = view_of<const T, 4>(k);
   problem.v = view_of<const T, 4>(v);
-  problem.scale = options.is_set(SUBQUAD_OPTION_SCALE) ? options.get_float(SUBQUAD_OPTION_SCALE) : 1 / std::sqrt(static_cast<double>(problem.d()));
+  problem.scale = options.is_set(SUBQUAD_OPTION_SCALE) ? options.get_float(SUBQUAD_OPTION_SCALE)
+                                                       : 1 / std::sqrt(static_cast<double>(problem.d()));
   problem.causal = options.get_int(SUBQUAD_OPTION_CAUSAL) != 0;
   problem.causal_offset = options.is_set(SUBQUAD_OPTION_CAUSAL_OFFSET) ? options.get_int(SUBQUAD_OPTION_CAUSAL_OFFSET) : 0;
   problem.key_offset = options.get_int(SUBQUAD_OPTION_KEY_OFFSET);
@@ -113,8 +118,9 @@ attention::Problem<T> AttentionArguments::problem(Execution& run) const {
     const auto [least, greatest] = problem.visible_lags();
     const int64_t lag_max = problem.lag_min + lag_bias->shape[1] - 1;
     if (least <= greatest && (least < problem.lag_min || greatest > lag_max)) {
-      throw Error(Status::err_value, "lag_bias covers lags " + std::to_string(problem.lag_min) + " to " + std::to_string(lag_max) +
-                                         ", but visible pairs have lags " + std::to_string(least) + " to " + std::to_string(greatest));
+      throw Error(Status::err_value, "lag_bias covers lags " + std::to_string(problem.lag_min) + " to " +
+                                         std::to_string(lag_max) + ", but visible pairs have lags " + std::to_string(least) +
+                                         " to " + std::to_string(greatest));
     }
   }
   if (checks_values()) {

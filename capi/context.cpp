@@ -39,7 +39,8 @@ subquad_status subquad_context_set_threads(subquad_context* context, int64_t thr
   return capi::guarded([&] {
     const capi::ContextUse use(context);
     if (threads < 0 || threads > kMaxThreads) {
-      throw Error(Status::err_value, "threads is " + std::to_string(threads) + ", not in [0, " + std::to_string(kMaxThreads) + "]");
+      throw Error(Status::err_value,
+                  "threads is " + std::to_string(threads) + ", not in [0, " + std::to_string(kMaxThreads) + "]");
     }
     const int64_t wanted = threads == 0 ? default_threads() : threads;
     if (wanted != context->pool->threads()) context->pool = std::make_unique<Pool>(wanted);
@@ -74,7 +75,8 @@ subquad_status subquad_simd_target_at(int64_t index, const char** name_out) {
     required(name_out, "name_out");
     const auto& targets = simd::targets();
     if (index < 0 || index >= static_cast<int64_t>(targets.size())) {
-      throw Error(Status::err_value, "index is " + std::to_string(index) + "; there are " + std::to_string(targets.size()) + " SIMD targets");
+      throw Error(Status::err_value,
+                  "index is " + std::to_string(index) + "; there are " + std::to_string(targets.size()) + " SIMD targets");
     }
     *name_out = simd::name(targets[static_cast<size_t>(index)]);
   });

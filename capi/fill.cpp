@@ -17,7 +17,8 @@ subquad_status subquad_fill_uniform(const subquad_array* x, uint64_t seed, uint6
     if (!std::isfinite(low)) throw Error(Status::err_value, "low is " + text(low));
     if (!std::isfinite(high)) throw Error(Status::err_value, "high is " + text(high));
     if (low > high) throw Error(Status::err_value, "low is " + text(low) + ", above high, " + text(high));
-    if (!std::isfinite(high - low)) throw Error(Status::err_value, "high - low overflows: low is " + text(low) + ", high is " + text(high));
+    if (!std::isfinite(high - low))
+      throw Error(Status::err_value, "high - low overflows: low is " + text(low) + ", high is " + text(high));
     capi::with_floating(x->dtype, [&](auto zero) {
       using T = decltype(zero);
       const auto view = capi::view_of<T, 4>(argument);

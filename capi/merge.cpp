@@ -53,8 +53,9 @@ struct Parts {
 
 }  // namespace
 
-subquad_status subquad_attention_merge(subquad_context* context, const subquad_options* options, int64_t count, const subquad_array* o_parts,
-                                       const subquad_array* lse_parts, const subquad_array* o, const subquad_array* lse) {
+subquad_status subquad_attention_merge(subquad_context* context, const subquad_options* options, int64_t count,
+                                       const subquad_array* o_parts, const subquad_array* lse_parts, const subquad_array* o,
+                                       const subquad_array* lse) {
   return capi::guarded([&] {
     const capi::ContextUse use(context);
     if (count < 1 || count > kMaxParts) {
@@ -84,7 +85,8 @@ subquad_status subquad_attention_merge(subquad_context* context, const subquad_o
         for (const Argument& part : outputs.arguments) capi::check_finite<T>(run, part);
         for (const Argument& part : sums.arguments) capi::check_finite<T>(run, part, true);
       }
-      attention::merge<T>(run, outputs.views<T, 4>(), sums.views<T, 3>(), capi::view_of<T, 4>(o_output), capi::view_of<T, 3>(lse_output));
+      attention::merge<T>(run, outputs.views<T, 4>(), sums.views<T, 3>(), capi::view_of<T, 4>(o_output),
+                          capi::view_of<T, 3>(lse_output));
     });
   });
 }

@@ -15,7 +15,8 @@ namespace {
 size_t row_of(int32_t option) {
   const auto* begin = std::begin(tables::kOptions);
   const auto* found = std::find_if(begin, std::end(tables::kOptions), [=](const auto& row) { return row.id == option; });
-  if (found == std::end(tables::kOptions)) throw Error(Status::err_unknown, "option: no option has the id " + std::to_string(option));
+  if (found == std::end(tables::kOptions))
+    throw Error(Status::err_unknown, "option: no option has the id " + std::to_string(option));
   return static_cast<size_t>(found - begin);
 }
 
@@ -94,11 +95,13 @@ subquad_status subquad_options_reset(subquad_options* options, int32_t option) {
 }
 
 subquad_status subquad_options_get_int(const subquad_options* options, int32_t option, int64_t* value_out) {
-  return capi::guarded([&] { get(options, option, value_out, tables::kOptions[row_of(option)].type != SUBQUAD_TYPE_FLOAT, "int"); });
+  return capi::guarded(
+      [&] { get(options, option, value_out, tables::kOptions[row_of(option)].type != SUBQUAD_TYPE_FLOAT, "int"); });
 }
 
 subquad_status subquad_options_get_float(const subquad_options* options, int32_t option, double* value_out) {
-  return capi::guarded([&] { get(options, option, value_out, tables::kOptions[row_of(option)].type == SUBQUAD_TYPE_FLOAT, "float"); });
+  return capi::guarded(
+      [&] { get(options, option, value_out, tables::kOptions[row_of(option)].type == SUBQUAD_TYPE_FLOAT, "float"); });
 }
 
 subquad_status subquad_option_describe(int32_t option, const char** name_out, int32_t* type_out, const char** doc_out) {

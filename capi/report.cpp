@@ -29,7 +29,8 @@ const T& value_at(const subquad_report* report, int32_t key, int64_t index, int3
   if (found == report->values.end()) throw Error(Status::err_unset, "key " + name + " holds nothing in this report");
   const auto& list = std::get<std::vector<T>>(found->second);
   if (index < 0 || index >= static_cast<int64_t>(list.size())) {
-    throw Error(Status::err_value, "index is " + std::to_string(index) + "; key " + name + " holds " + std::to_string(list.size()));
+    throw Error(Status::err_value,
+                "index is " + std::to_string(index) + "; key " + name + " holds " + std::to_string(list.size()));
   }
   return list[static_cast<size_t>(index)];
 }
@@ -60,7 +61,8 @@ subquad_status subquad_report_length(const subquad_report* report, int32_t key, 
     required(length_out, "length_out");
     const auto found = required(report, "report")->values.find(key);
     *length_out = 0;
-    if (found != report->values.end()) *length_out = std::visit([](const auto& list) { return static_cast<int64_t>(list.size()); }, found->second);
+    if (found != report->values.end())
+      *length_out = std::visit([](const auto& list) { return static_cast<int64_t>(list.size()); }, found->second);
     if (type_out != nullptr) *type_out = row.type;
   });
 }
@@ -74,7 +76,8 @@ subquad_status subquad_report_get_float(const subquad_report* report, int32_t ke
 }
 
 subquad_status subquad_report_get_string(const subquad_report* report, int32_t key, int64_t index, const char** value_out) {
-  return capi::guarded([&] { *value_out = value_at<std::string>(report, key, index, SUBQUAD_TYPE_STRING, "string", value_out).c_str(); });
+  return capi::guarded(
+      [&] { *value_out = value_at<std::string>(report, key, index, SUBQUAD_TYPE_STRING, "string", value_out).c_str(); });
 }
 
 subquad_status subquad_report_json(subquad_report* report, const char** json_out) {

@@ -19,7 +19,7 @@ struct Gradients {
   View<T, 2> d_lag_bias;
 };
 template <class T>
-void exact_backward(Execution& run, const Problem<T>& problem, bool check_overflow, const View<const T, 4>& o, const View<const T, 3>& lse,
-                    const View<const T, 4>& d_o, const Gradients<T>& gradients);
+void exact_backward(Execution& run, const Problem<T>& problem, bool check_overflow, const View<const T, 4>& o,
+                    const View<const T, 3>& lse, const View<const T, 4>& d_o, const Gradients<T>& gradients);
 
 }  // namespace subquad::attention

@@ -50,8 +50,8 @@ struct HeadBuffers {
 template <class T>
 class Backward {
  public:
-  Backward(Execution& run, const Problem<T>& problem, const View<const T, 4>& o, const View<const T, 3>& lse, const View<const T, 4>& d_o,
-           const Gradients<T>& gradients)
+  Backward(Execution& run, const Problem<T>& problem, const View<const T, 4>& o, const View<const T, 3>& lse,
+           const View<const T, 4>& d_o, const Gradients<T>& gradients)
       : run_(run),
         p_(problem),
         o_(o),
@@ -77,14 +77,16 @@ class Backward {
   void compute() {
     const int64_t units = p_.batch() * p_.kv_heads();
     for (wave_.unit = 0; wave_.unit < units; wave_.unit += wave_.units) {
-      for (wave_.member = 0; wave_.member < p_.group_size(); wave_.member += wave_.members) compute_wave(std::min(wave_.units, units - wave_.unit));
+      for (wave_.member = 0; wave_.member < p_.group_size(); wave_.member += wave_.members)
+        compute_wave(std::min(wave_.units, units - wave_.unit));
     }
     if (out_.d_lag_bias.data != nullptr) store_bias_gradient();
   }
 
   // Throws when a gradient is not finite.
   void check_overflow() const {
-    if (overflowed_.load()) throw Error(Status::err_overflow, "a gradient overflows the arrays' data type, or lse does not belong to q and k");
+    if (overflowed_.load())
+      throw Error(Status::err_overflow, "a gradient overflows the arrays' data type, or lse does not belong to q and k");
   }
 
  private:
@@ -107,7 +109,8 @@ class Backward {
 
   int64_t members_now() const { return std::min(wave_.members, p_.group_size() - wave_.member); }
   void allocate() {
-    head_size_ = groups_ * stride_ * (2 * p_.d() + p_.d_v() + 2) + packed_groups(rows_in_place(p_.q, d_padded_)) * stride_ * d_padded_ +
+    head_size_ = groups_ * stride_ * (2 * p_.d() + p_.d_v() + 2) +
+                 packed_groups(rows_in_place(p_.q, d_padded_)) * stride_ * d_padded_ +
                  packed_groups(rows_in_place(d_o_, d_v_padded_)) * stride_ * d_v_padded_;
     head_size_ = round_up(head_size_, 16);
     const int64_t heads = std::max<int64_t>(kWaveBytes / (head_size_ * static_cast<int64_t>(sizeof(T))), 1);
@@ -117,7 +120,8 @@ class Backward {
 
     const bool wants_bias = out_.d_lag_bias.data != nullptr;
     bias_size_ = wants_bias ? bias_.stride() : 0;
-    worker_size_ = round_up(2 * (simd::kKeyBlock + simd::kBlockSlack) * stride_ + simd::kKeyBlock * (d_padded_ + d_v_padded_) + bias_size_, 16);
+    worker_size_ = round_up(
+        2 * (simd::kKeyBlock + simd::kBlockSlack) * stride_ + simd::kKeyBlock * (d_padded_ + d_v_padded_) + bias_size_, 16);
     workers_ = run_.workspace.template take<T>(run_.pool.threads() * worker_size_);
     if (wants_bias) {
       d_bias_ = run_.workspace.template take<double>(bias_.rows() * bias_.stride());
@@ -127,7 +131,9 @@ class Backward {
   }
 
   // The kernels read whole vectors of a row: in place where that stays inside the row.
-  bool rows_in_place(const View<const T, 4>& view, int64_t padded) const { return view.strides[3] == 1 && view.shape[3] == padded; }
+  bool rows_in_place(const View<const T, 4>& view, int64_t padded) const {
+    return view.strides[3] == 1 && view.shape[3] == padded;
+  }
   int64_t packed_groups(bool in_place) const { return in_place ? 1 : groups_; }
 
   // Head number `head` of the wave.
@@ -158,7 +164,8 @@ class Backward {
     const QueryGroup queries = query_group(group, p_.n_q(), kernels_.lanes);
     const int64_t stride = queries.stride(kernels_.lanes), first = group * stride_;
     const HeadBuffers<T> b = buffers(head);
-    const auto q_rows = rows_of(p_.q, batch, h, queries), d_o_rows = rows_of(d_o_, batch, h, queries), o_rows = rows_of(o_, batch, h, queries);
+    const auto q_rows = rows_of(p_.q, batch, h, queries), d_o_rows = rows_of(d_o_, batch, h, queries),
+               o_rows = rows_of(o_, batch, h, queries);
     transpose_rows(q_rows, static_cast<T>(p_.scale * kLog2E), stride, b.q_t + first * p_.d());
     transpose_rows(d_o_rows, T{1}, stride, b.d_o_t + first * p_.d_v());
     std::fill(b.dq_t + first * p_.d(), b.dq_t + (first + stride) * p_.d(), T{0});
@@ -166,7 +173,8 @@ class Backward {
       const bool real = i < queries.rows;
       b.lse[first + i] = real ? static_cast<T>(static_cast<double>(*lse_.at(batch, h, queries.first + i)) * kLog2E) : T{0};
       double delta = 0;
-      for (int64_t c = 0; real && c < p_.d_v(); ++c) delta += static_cast<double>(*d_o_rows.at(i, c)) * static_cast<double>(*o_rows.at(i, c));
+      for (int64_t c = 0; real && c < p_.d_v(); ++c)
+        delta += static_cast<double>(*d_o_rows.at(i, c)) * static_cast<double>(*o_rows.at(i, c));
       b.delta[first + i] = static_cast<T>(delta);
     }
     pack(q_rows, rows_in_place(p_.q, d_padded_), group, stride, d_padded_, b.q_rows);
@@ -185,8 +193,8 @@ class Backward {
   }
 
   // Rows for the kernel and the distance between them.
-  std::pair<const T*, int64_t> kernel_rows(const View<const T, 4>& view, int64_t padded, const T* store, int64_t batch, int64_t head,
-                                           int64_t group) const {
+  std::pair<const T*, int64_t> kernel_rows(const View<const T, 4>& view, int64_t padded, const T* store, int64_t batch,
+                                           int64_t head, int64_t group) const {
     const bool in_place = rows_in_place(view, padded);
     if (in_place && group != groups_ - 1) return {view.at(batch, head, group * stride_, 0), view.strides[2]};
     return {store + (in_place ? 0 : group * stride_ * padded), padded};
@@ -211,7 +219,8 @@ class Backward {
       const int64_t head = unit_in_wave * members_now() + member;
       if (keys > 0) differentiate_head(head, j, keys, block_index, block, d_bias);
       // With a row per head each head adds its own share; with one row, the members' shares have gathered and are added once.
-      if (bias_size_ > 0 && bias_.rows() > 1) add_bias_gradient(bias_.row(q_head_of(head)), batch * key_blocks_ + block_index, d_bias);
+      if (bias_size_ > 0 && bias_.rows() > 1)
+        add_bias_gradient(bias_.row(q_head_of(head)), batch * key_blocks_ + block_index, d_bias);
     }
     if (bias_size_ > 0 && bias_.rows() == 1) {
       const int64_t waves = (p_.group_size() + wave_.members - 1) / wave_.members;
@@ -266,7 +275,8 @@ class Backward {
   }
 
   // Outputs start at zero and gather the waves' shares.
-  void store_rows(const View<T, 4>& out, int64_t batch, int64_t head, int64_t first, int64_t count, T factor, const T* rows, int64_t padded) {
+  void store_rows(const View<T, 4>& out, int64_t batch, int64_t head, int64_t first, int64_t count, T factor, const T* rows,
+                  int64_t padded) {
     if (out.data == nullptr) return;
     bool finite = true;
     for (int64_t r = 0; r < count; ++r) {
@@ -331,8 +341,8 @@ class Backward {
 }  // namespace
 
 template <class T>
-void exact_backward(Execution& run, const Problem<T>& problem, bool check_overflow, const View<const T, 4>& o, const View<const T, 3>& lse,
-                    const View<const T, 4>& d_o, const Gradients<T>& gradients) {
+void exact_backward(Execution& run, const Problem<T>& problem, bool check_overflow, const View<const T, 4>& o,
+                    const View<const T, 3>& lse, const View<const T, 4>& d_o, const Gradients<T>& gradients) {
   std::optional<Backward<T>> backward;
   if (problem.pairs() > 0) backward.emplace(run, problem, o, lse, d_o, gradients);  // may throw: outputs are written after it
   for (const View<T, 4>& out : {gradients.dq, gradients.dk, gradients.dv, matrix_as_4d(gradients.d_lag_bias)}) {
@@ -343,8 +353,8 @@ void exact_backward(Execution& run, const Problem<T>& problem, bool check_overfl
   if (check_overflow) backward->check_overflow();
 }
 
-#define SUBQUAD_INSTANTIATE(T)                                                                                                       \
-  template void exact_backward<T>(Execution&, const Problem<T>&, bool, const View<const T, 4>&, const View<const T, 3>&,             \
+#define SUBQUAD_INSTANTIATE(T)                                                                                           \
+  template void exact_backward<T>(Execution&, const Problem<T>&, bool, const View<const T, 4>&, const View<const T, 3>&, \
                                   const View<const T, 4>&, const Gradients<T>&);
 SUBQUAD_INSTANTIATE(float)
 SUBQUAD_INSTANTIATE(double)

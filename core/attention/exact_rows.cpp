@@ -39,8 +39,9 @@ class Rows {
 
   void compute() {
     scale_queries();
-    run_.pool.run(p_.batch() * p_.kv_heads() * chunks_, monitor_,
-                  [this](int64_t task, int64_t worker) { attend(task / chunks_, task % chunks_, weights_.get() + worker * simd::kKeyBlock); });
+    run_.pool.run(p_.batch() * p_.kv_heads() * chunks_, monitor_, [this](int64_t task, int64_t worker) {
+      attend(task / chunks_, task % chunks_, weights_.get() + worker * simd::kKeyBlock);
+    });
     for (int64_t unit = 0; unit < p_.batch() * p_.kv_heads(); ++unit) {
       for (int64_t row = 0; row < rows_; ++row) finish(unit, row);
     }
@@ -55,7 +56,9 @@ class Rows {
   int64_t query_of(int64_t row) const { return row % p_.n_q(); }
 
   // [d_v sums of weighted values][maximum][sum][low part of the sum]
-  T* state(int64_t unit, int64_t chunk, int64_t row) const { return states_.get() + ((unit * chunks_ + chunk) * rows_ + row) * state_size_; }
+  T* state(int64_t unit, int64_t chunk, int64_t row) const {
+    return states_.get() + ((unit * chunks_ + chunk) * rows_ + row) * state_size_;
+  }
   const T* query(int64_t unit, int64_t row) const { return queries_.get() + (unit * rows_ + row) * p_.d(); }
 
   void scale_queries() {
@@ -113,7 +116,9 @@ class Rows {
     T* const total = state(unit, 0, row);
     T top = total[p_.d_v()];
     for (int64_t chunk = 1; chunk < chunks_; ++chunk) top = std::max(top, state(unit, chunk, row)[p_.d_v()]);
-    const auto factor = [&](const T* s) { return s[p_.d_v()] == top ? T{1} : static_cast<T>(std::exp2(static_cast<double>(s[p_.d_v()] - top))); };
+    const auto factor = [&](const T* s) {
+      return s[p_.d_v()] == top ? T{1} : static_cast<T>(std::exp2(static_cast<double>(s[p_.d_v()] - top)));
+    };
     const auto sum_of = [&](const T* s) { return s[p_.d_v() + 1] + s[p_.d_v() + 2]; };
     const T own = factor(total);
     T sum = own * sum_of(total);

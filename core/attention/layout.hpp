@@ -34,7 +34,9 @@ inline int64_t keys_per_block(int64_t d, int64_t d_v) {
   return std::clamp(kEntries / (d + d_v) / simd::kBlockSlack * simd::kBlockSlack, simd::kBlockSlack, simd::kKeyBlock);
 }
 
-inline int64_t query_groups(int64_t n_q, int64_t lanes) { return (n_q + simd::kMaxWidth * lanes - 1) / (simd::kMaxWidth * lanes); }
+inline int64_t query_groups(int64_t n_q, int64_t lanes) {
+  return (n_q + simd::kMaxWidth * lanes - 1) / (simd::kMaxWidth * lanes);
+}
 
 // out[c * stride + i] = factor * rows[i][c], zero for the lanes beyond count.
 template <class T>
@@ -51,7 +53,9 @@ class BiasTable {
   BiasTable(Execution& run, Monitor& monitor, const Problem<T>& problem);
 
   // Entry of a lag for a head, or NULL when the problem has no bias.
-  const T* at(int64_t head, int64_t lag) const { return rows_ == 0 ? nullptr : data_.get() + row(head) * stride_ + (lag - first_); }
+  const T* at(int64_t head, int64_t lag) const {
+    return rows_ == 0 ? nullptr : data_.get() + row(head) * stride_ + (lag - first_);
+  }
 
   int64_t rows() const { return rows_; }
   int64_t row(int64_t head) const { return rows_ == 1 ? 0 : head; }

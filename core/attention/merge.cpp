@@ -32,14 +32,16 @@ void merge(Execution& run, const std::vector<View<const T, 4>>& o_parts, const s
   const int64_t heads = o.shape[1], rows = o.shape[2], blocks = (rows + kRows - 1) / kRows;
   Monitor monitor(run.ticker, o.shape[0] * heads * rows);
   run.pool.run(o.shape[0] * heads * blocks, monitor, [&](int64_t task, int64_t) {
-    const int64_t b = task / (heads * blocks), h = task / blocks % heads, first = task % blocks * kRows, last = std::min(first + kRows, rows);
+    const int64_t b = task / (heads * blocks), h = task / blocks % heads, first = task % blocks * kRows,
+                  last = std::min(first + kRows, rows);
     std::vector<double> share(o_parts.size());
     for (int64_t i = first; i < last; ++i) {
       const double total = shares(lse_parts, b, h, i, share);
       for (int64_t c = 0; c < o.shape[3]; ++c) {
         double sum = 0;
         // A part that saw nothing counts nothing, whatever its row holds.
-        for (size_t p = 0; p < share.size(); ++p) sum += share[p] == 0 ? 0 : share[p] * static_cast<double>(*o_parts[p].at(b, h, i, c));
+        for (size_t p = 0; p < share.size(); ++p)
+          sum += share[p] == 0 ? 0 : share[p] * static_cast<double>(*o_parts[p].at(b, h, i, c));
         *o.at(b, h, i, c) = static_cast<T>(sum);
       }
       if (lse.data != nullptr) *lse.at(b, h, i) = static_cast<T>(total);

@@ -21,14 +21,14 @@ inline constexpr int64_t kMaxPosition = int64_t{1} << 62;  // options are held t
 
 template <class T>
 struct Problem {
-  View<const T, 4> q;                 // [batch][q_heads][n_q][d]
-  View<const T, 4> k;                 // [batch][kv_heads][n_k][d]
-  View<const T, 4> v;                 // [batch][kv_heads][n_k][d_v]
+  View<const T, 4> q;  // [batch][q_heads][n_q][d]
+  View<const T, 4> k;  // [batch][kv_heads][n_k][d]
+  View<const T, 4> v;  // [batch][kv_heads][n_k][d_v]
   double scale = 1;
   bool causal = false;
-  int64_t causal_offset = 0;          // query i stands at i + causal_offset
-  int64_t key_offset = 0;             // key j stands at j + key_offset
-  View<const T, 2> lag_bias;          // [q_heads or 1][lags]; no data: none
+  int64_t causal_offset = 0;  // query i stands at i + causal_offset
+  int64_t key_offset = 0;     // key j stands at j + key_offset
+  View<const T, 2> lag_bias;  // [q_heads or 1][lags]; no data: none
   int64_t lag_min = 0;
   View<const int64_t, 2> key_ranges;  // [batch or 1][2]; no data: none
 
@@ -46,7 +46,8 @@ struct Problem {
   KeyRange keys_in_range(int64_t batch_index) const {
     if (key_ranges.data == nullptr) return {0, n_k()};
     const int64_t row = key_ranges.shape[0] == 1 ? 0 : batch_index;
-    const int64_t start = std::max(*key_ranges.at(row, 0), key_offset), end = std::min(*key_ranges.at(row, 1), key_offset + n_k());
+    const int64_t start = std::max(*key_ranges.at(row, 0), key_offset),
+                  end = std::min(*key_ranges.at(row, 1), key_offset + n_k());
     return start < end ? KeyRange{start - key_offset, end - key_offset} : KeyRange{0, 0};
   }
 

@@ -38,8 +38,9 @@ class RowResult {
     const int64_t row = overflowed_.load();
     if (row < 0) return;
     const int64_t i = row % p_.n_q(), head = row / p_.n_q() % p_.q_heads(), batch = row / p_.n_q() / p_.q_heads();
-    throw Error(Status::err_overflow, "a logit or a sum of weighted values of q[batch " + std::to_string(batch) + ", head " + std::to_string(head) + ", query " +
-                                          std::to_string(i) + "] overflows the arrays' data type");
+    throw Error(Status::err_overflow, "a logit or a sum of weighted values of q[batch " + std::to_string(batch) + ", head " +
+                                          std::to_string(head) + ", query " + std::to_string(i) +
+                                          "] overflows the arrays' data type");
   }
 
  private:

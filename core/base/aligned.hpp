@@ -15,13 +15,13 @@ class Aligned {
  public:
   Aligned() = default;
   explicit Aligned(int64_t count)
-      : data_(static_cast<T*>(::operator new(static_cast<size_t>(count) * sizeof(T), std::align_val_t{kAlignment}))) {}
+      : data_(static_cast<T*>(::operator new (static_cast<size_t>(count) * sizeof(T), std::align_val_t{kAlignment}))) {}
 
   T* get() const { return data_.get(); }
 
  private:
   struct Free {
-    void operator()(T* data) const { ::operator delete(data, std::align_val_t{kAlignment}); }
+    void operator()(T* data) const { ::operator delete (data, std::align_val_t{kAlignment}); }
   };
   std::unique_ptr<T, Free> data_;
 };

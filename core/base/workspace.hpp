@@ -27,7 +27,8 @@ class Workspace {
     try {
       return Aligned<T>(count);
     } catch (const std::bad_alloc&) {
-      throw Error(Status::err_memory, "a workspace of " + std::to_string(count * static_cast<int64_t>(sizeof(T))) + " bytes could not be allocated");
+      throw Error(Status::err_memory,
+                  "a workspace of " + std::to_string(count * static_cast<int64_t>(sizeof(T))) + " bytes could not be allocated");
     }
   }
 

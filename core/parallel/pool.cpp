@@ -66,8 +66,8 @@ class Pool::Crew {
     } catch (const std::system_error& error) {
       const size_t started = threads_.size();
       dismiss();
-      throw Error(Status::err_threads,
-                  "thread " + std::to_string(started + 1) + " of " + std::to_string(workers) + " could not be started: " + error.what());
+      throw Error(Status::err_threads, "thread " + std::to_string(started + 1) + " of " + std::to_string(workers) +
+                                           " could not be started: " + error.what());
     } catch (...) {
       dismiss();
       throw;
@@ -166,8 +166,8 @@ int64_t default_threads() {
     errno = 0;
     const long long threads = std::strtoll(text, &end, 10);
     if (errno != 0 || *end != '\0' || threads < 1 || threads > kMaxThreads) {
-      throw Error(Status::err_value,
-                  "SUBQUAD_NUM_THREADS is \"" + std::string(text) + "\", not a number in [1, " + std::to_string(kMaxThreads) + "]");
+      throw Error(Status::err_value, "SUBQUAD_NUM_THREADS is \"" + std::string(text) + "\", not a number in [1, " +
+                                         std::to_string(kMaxThreads) + "]");
     }
     return threads;
   }

@@ -30,6 +30,8 @@ inline uint32_t random_word(uint64_t seed, uint64_t stream, uint64_t index) {
 }
 
 // Uniform on [0, 1) in steps of 2^-24: exact in float and double.
-inline double random_uniform(uint64_t seed, uint64_t stream, uint64_t index) { return (random_word(seed, stream, index) >> 8) * 0x1p-24; }
+inline double random_uniform(uint64_t seed, uint64_t stream, uint64_t index) {
+  return (random_word(seed, stream, index) >> 8) * 0x1p-24;
+}
 
 }  // namespace subquad

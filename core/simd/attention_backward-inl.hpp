@@ -73,7 +73,8 @@ HWY_INLINE void add_row_gradient(const T* a, int64_t keys, const T* rows, int64_
   constexpr int64_t kLanes = hn::MaxLanes(hn::ScalableTag<T>()), kGroup = Vectors * kLanes;
   const int64_t padded = (columns + kLanes - 1) / kLanes * kLanes;
   int64_t c = 0;
-  for (; c + 2 * kLanes <= padded; c += 2 * kLanes) multiply_add<T, 2>(a, kGroup, 1, keys, rows + c, rows_stride, kGroup, out + c, padded);
+  for (; c + 2 * kLanes <= padded; c += 2 * kLanes)
+    multiply_add<T, 2>(a, kGroup, 1, keys, rows + c, rows_stride, kGroup, out + c, padded);
   if (c < padded) multiply_add<T, 1>(a, kGroup, 1, keys, rows + c, rows_stride, kGroup, out + c, padded);
 }
 

@@ -4,8 +4,8 @@
 #include <hwy/highway.h>
 
 #include "core/simd/attention_forward-inl.hpp"
-#include "core/simd/attention_row-inl.hpp"
 #include "core/simd/attention_kernels.hpp"
+#include "core/simd/attention_row-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace subquad::simd::HWY_NAMESPACE {

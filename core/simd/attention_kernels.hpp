@@ -15,7 +15,7 @@ inline constexpr int64_t kMaxWidth = 3;      // vectors per query group
 inline constexpr int64_t kKeyBlock = 128;    // most keys per call of a kernel; sums over a block are kept apart from the total
 inline constexpr int64_t kBlockSlack = 8;    // a last tile may write so many rows beyond its block
 inline constexpr int64_t kBiasMargin = 256;  // a bias table must be readable so far beyond the lags in use
-inline constexpr int kMaximumSlack = 8;      // logits may exceed the running maximum by so much before it moves (docs/math/exact.md)
+inline constexpr int kMaximumSlack = 8;  // logits may exceed the running maximum by so much before it moves (docs/math/exact.md)
 
 // Which pairs of a block count, and what is added to their logits.
 template <class T>
@@ -34,10 +34,10 @@ struct ForwardBlock {
   const T* v;  // keys rows of d_v, v_stride apart
   int64_t v_stride;
   BlockMask<T> mask;
-  const T* q_t;                      // [d][group]: queries, times scale / log 2
-  T* o_t;                            // [d_v][group]
+  const T* q_t;                        // [d][group]: queries, times scale / log 2
+  T* o_t;                              // [d_v][group]
   T *row_max, *row_sum, *row_sum_low;  // [group]; row_max starts at -inf, the others and o_t at 0
-  T* weights;                        // [kKeyBlock + kBlockSlack][group], scratch
+  T* weights;                          // [kKeyBlock + kBlockSlack][group], scratch
 };
 
 // One query and one block of keys, online, for calls with few queries: here the lanes run along the columns of q, k, v. State as in

@@ -95,7 +95,8 @@ class RowPass {
     for (int64_t t = 0; t < padded; t += kLanes) {
       const V weight = exp2(d, hn::Sub(hn::LoadU(d, b_.weights + t), max));
       hn::StoreU(weight, d, b_.weights + t);
-      sum = hn::Add(sum, t + kLanes <= b_.keys ? weight : hn::IfThenElseZero(hn::FirstN(d, static_cast<size_t>(b_.keys - t)), weight));
+      sum = hn::Add(sum,
+                    t + kLanes <= b_.keys ? weight : hn::IfThenElseZero(hn::FirstN(d, static_cast<size_t>(b_.keys - t)), weight));
     }
     add_carrying(one, hn::Set(one, hn::GetLane(hn::SumOfLanes(d, sum))), b_.row_sum, b_.row_sum_low);
   }

@@ -21,23 +21,25 @@ namespace hn = hwy::HWY_NAMESPACE;
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V exp2_polynomial(D d, V f) {
   using T = hn::TFromD<D>;
-  static constexpr double kFloat[] = {1.0, 0.693147205737, 0.240226468906, 0.0555032877695, 0.0096184889571, 0.00133999312242, 0.000153458120512};
+  static constexpr double kFloat[] = {
+      1.0, 0.693147205737, 0.240226468906, 0.0555032877695, 0.0096184889571, 0.00133999312242, 0.000153458120512};
   static constexpr double kDouble[] = {1.0,
-                                0.69314718055994533046,
-                                0.24022650695910156205,
-                                0.055504108664819921474,
-                                0.0096181291075883350548,
-                                0.0013333558146789952658,
-                                0.00015403530462514659432,
-                                0.000015252733489958406783,
-                                1.3215433089568544174e-6,
-                                1.0178198034379319153e-7,
-                                7.0741056309666745278e-9,
-                                4.4352807803080311931e-10};
+                                       0.69314718055994533046,
+                                       0.24022650695910156205,
+                                       0.055504108664819921474,
+                                       0.0096181291075883350548,
+                                       0.0013333558146789952658,
+                                       0.00015403530462514659432,
+                                       0.000015252733489958406783,
+                                       1.3215433089568544174e-6,
+                                       1.0178198034379319153e-7,
+                                       7.0741056309666745278e-9,
+                                       4.4352807803080311931e-10};
   constexpr int kDegree = sizeof(T) == 4 ? 6 : 11;
   constexpr const double* kCoefficients = sizeof(T) == 4 ? kFloat : kDouble;
   V p = hn::Set(d, static_cast<T>(kCoefficients[kDegree]));
-  HWY_UNROLL(11) for (int power = kDegree - 1; power >= 0; --power) p = hn::MulAdd(p, f, hn::Set(d, static_cast<T>(kCoefficients[power])));
+  HWY_UNROLL(11)
+  for (int power = kDegree - 1; power >= 0; --power) p = hn::MulAdd(p, f, hn::Set(d, static_cast<T>(kCoefficients[power])));
   return p;
 }
 

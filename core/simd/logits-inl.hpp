@@ -56,7 +56,8 @@ HWY_INLINE void hide(const Block& b, int64_t t, Tile<T, kTileRows, Vectors>& til
   const hn::ScalableTag<T> d;
   const auto hidden = hn::Set(d, -std::numeric_limits<T>::infinity());
   HWY_UNROLL(8) for (int r = 0; r < kTileRows; ++r) {
-    HWY_UNROLL(4) for (int v = 0; v < Vectors; ++v) tile.sum[r][v] = hn::IfThenElse(visible_lanes<T>(b, t + r, v), tile.sum[r][v], hidden);
+    HWY_UNROLL(4)
+    for (int v = 0; v < Vectors; ++v) tile.sum[r][v] = hn::IfThenElse(visible_lanes<T>(b, t + r, v), tile.sum[r][v], hidden);
   }
 }
 

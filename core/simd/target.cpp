@@ -32,7 +32,8 @@ Target find(const std::string& wanted, const char* asked_by) {
     if (wanted == name(target)) return target;
     offered += std::string(offered.empty() ? "" : ", ") + name(target);
   }
-  throw Error(Status::err_unknown, std::string(asked_by) + " is \"" + wanted + "\", which is no SIMD target here; there are: " + offered);
+  throw Error(Status::err_unknown,
+              std::string(asked_by) + " is \"" + wanted + "\", which is no SIMD target here; there are: " + offered);
 }
 
 }  // namespace

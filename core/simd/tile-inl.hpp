@@ -63,8 +63,8 @@ struct Tile {
 
 // C += A B for `rows` rows of A at a + r * a_row, in tiles of kTileRows, then 4, 2 and 1.
 template <class T, int Vectors, int Rows = kTileRows>
-HWY_INLINE void multiply_add(const T* a, int64_t a_row, int64_t a_step, int64_t rows, const T* b, int64_t b_stride, int64_t depth, T* c,
-                             int64_t c_stride) {
+HWY_INLINE void multiply_add(const T* a, int64_t a_row, int64_t a_step, int64_t rows, const T* b, int64_t b_stride, int64_t depth,
+                             T* c, int64_t c_stride) {
   int64_t r = 0;
   for (; r + Rows <= rows; r += Rows) {
     const T* row[Rows];
@@ -74,7 +74,8 @@ HWY_INLINE void multiply_add(const T* a, int64_t a_row, int64_t a_step, int64_t 
     tile.add_to(c + r * c_stride, c_stride);
   }
   if constexpr (Rows > 1) {
-    if (r < rows) multiply_add<T, Vectors, Rows / 2>(a + r * a_row, a_row, a_step, rows - r, b, b_stride, depth, c + r * c_stride, c_stride);
+    if (r < rows)
+      multiply_add<T, Vectors, Rows / 2>(a + r * a_row, a_row, a_step, rows - r, b, b_stride, depth, c + r * c_stride, c_stride);
   }
 }
 

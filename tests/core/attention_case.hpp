@@ -60,7 +60,8 @@ struct AttentionCase {
 
   Tensor<T> random(int64_t a, int64_t b, int64_t c, int64_t d, uint64_t seed, uint64_t stream) const {
     Tensor<T> x(a, b, c, d);
-    for (size_t i = 0; i < x.data.size(); ++i) x.data[i] = static_cast<T>(settings.magnitude * (2 * random_uniform(seed, stream, i) - 1));
+    for (size_t i = 0; i < x.data.size(); ++i)
+      x.data[i] = static_cast<T>(settings.magnitude * (2 * random_uniform(seed, stream, i) - 1));
     return x;
   }
 
@@ -75,7 +76,8 @@ struct AttentionCase {
     p.key_offset = settings.key_offset;
     p.lag_min = lag_min;
     if (!bias.data.empty()) p.lag_bias = {bias.data.data(), {bias.shape[2], bias.shape[3]}, {bias.shape[3], 1}};
-    if (!settings.ranges.empty()) p.key_ranges = {settings.ranges.data(), {static_cast<int64_t>(settings.ranges.size()) / 2, 2}, {2, 1}};
+    if (!settings.ranges.empty())
+      p.key_ranges = {settings.ranges.data(), {static_cast<int64_t>(settings.ranges.size()) / 2, 2}, {2, 1}};
     return p;
   }
 };
@@ -90,13 +92,16 @@ struct GradientTensors {
   Tensor<T> dq, dk, dv, d_bias;
 };
 
-inline Execution execution(Pool& pool, simd::Target target = simd::targets().front()) { return {pool, Ticker({}), target, Workspace(0)}; }
+inline Execution execution(Pool& pool, simd::Target target = simd::targets().front()) {
+  return {pool, Ticker({}), target, Workspace(0)};
+}
 
 template <class T>
 Output<T> forward(const AttentionCase<T>& c, Execution run) {
   const Shape& s = c.shape;
   Output<T> out{{s.batch, s.q_heads, s.n_q, s.d_v}, {s.batch, s.q_heads, s.n_q, 1}};
-  attention::exact_forward<T>(run, c.problem(), true, out.o.view(), {out.lse.data.data(), {s.batch, s.q_heads, s.n_q}, {s.q_heads * s.n_q, s.n_q, 1}});
+  attention::exact_forward<T>(run, c.problem(), true, out.o.view(),
+                              {out.lse.data.data(), {s.batch, s.q_heads, s.n_q}, {s.q_heads * s.n_q, s.n_q, 1}});
   return out;
 }
 
@@ -106,8 +111,9 @@ GradientTensors<T> backward(const AttentionCase<T>& c, const Output<T>& out, Exe
   GradientTensors<T> g{c.q, c.k, c.v, c.bias};
   attention::Gradients<T> views{g.dq.view(), g.dk.view(), g.dv.view(), {}};
   if (!c.bias.data.empty()) views.d_lag_bias = {g.d_bias.data.data(), {c.bias.shape[2], c.bias.shape[3]}, {c.bias.shape[3], 1}};
-  attention::exact_backward<T>(run, c.problem(), true, out.o.view(), {out.lse.data.data(), {s.batch, s.q_heads, s.n_q}, {s.q_heads * s.n_q, s.n_q, 1}},
-                               c.d_o.view(), views);
+  attention::exact_backward<T>(run, c.problem(), true, out.o.view(),
+                               {out.lse.data.data(), {s.batch, s.q_heads, s.n_q}, {s.q_heads * s.n_q, s.n_q, 1}}, c.d_o.view(),
+                               views);
   return g;
 }
 
@@ -130,7 +136,9 @@ Oracle<T>::Oracle(const AttentionCase<T>& c) {
   const attention::Problem<T> p = c.problem();
   const int64_t group = s.q_heads / s.kv_heads;
   out = {{s.batch, s.q_heads, s.n_q, s.d_v}, {s.batch, s.q_heads, s.n_q, 1}};
-  gradient = {{s.batch, s.q_heads, s.n_q, s.d}, {s.batch, s.kv_heads, s.n_k, s.d}, {s.batch, s.kv_heads, s.n_k, s.d_v},
+  gradient = {{s.batch, s.q_heads, s.n_q, s.d},
+              {s.batch, s.kv_heads, s.n_k, s.d},
+              {s.batch, s.kv_heads, s.n_k, s.d_v},
               {1, 1, c.settings.bias_rows, c.bias.shape[3]}};
   key_weight = {s.batch, s.kv_heads, s.n_k, 1};
   for (int64_t b = 0; b < s.batch; ++b) {

@@ -36,7 +36,8 @@ std::vector<Named> cases() {
       {"wide logits", {1, 1, 1, 70, 300, 16, 4}, {true, 230, 0, 0, {}, 8.0}},
   };
   // Around the tile, the query group of each vector width, and the block of keys.
-  for (const int64_t n : {2, 3, 4, 5, 7, 8, 9, 11, 12, 13, 15, 17, 23, 24, 25, 47, 48, 49, 95, 97, 127, 128, 129, 191, 193, 257}) {
+  for (const int64_t n :
+       {2, 3, 4, 5, 7, 8, 9, 11, 12, 13, 15, 17, 23, 24, 25, 47, 48, 49, 95, 97, 127, 128, 129, 191, 193, 257}) {
     list.push_back({"a size near a block's", {1, 1, 1, n, n, 3, 5}, {true}});
   }
   return list;
@@ -52,30 +53,35 @@ void check_forward(const AttentionCase<T>& c, const Oracle<T>& oracle, const Out
 
 // A sum over pairs whose weights add up to `weight` errs by their own errors and by the summation.
 template <class T>
-long double pair_budget(const AttentionCase<T>& c, long double weight, long double error, long double size, long double summation) {
+long double pair_budget(const AttentionCase<T>& c, long double weight, long double error, long double size,
+                        long double summation) {
   return weight * (error + size * (summation + 4 * unit_roundoff<T>())) + c.settings.magnitude * std::numeric_limits<T>::min();
 }
 
 template <class T>
 void check_backward(const AttentionCase<T>& c, const Oracle<T>& oracle, const GradientTensors<T>& g) {
   const Shape& s = c.shape;
-  const long double scale = c.problem().scale, m = c.settings.magnitude, d_logit = d_logit_error(c, oracle), size = 2 * oracle.product_scale;
+  const long double scale = c.problem().scale, m = c.settings.magnitude, d_logit = d_logit_error(c, oracle),
+                    size = 2 * oracle.product_scale;
   const int64_t queries = s.n_q * s.q_heads / std::max<int64_t>(s.kv_heads, 1);
   for (size_t i = 0; i < g.dq.data.size(); ++i) {
     expect_within(g.dq.data[i], oracle.gradient.dq.data[i], scale * m * pair_budget(c, 1, d_logit, size, sum_error<T>(s.n_k)));
   }
   for (size_t i = 0; i < g.dk.data.size(); ++i) {
     const long double weight = oracle.key_weight.data[i / static_cast<size_t>(s.d)];
-    expect_within(g.dk.data[i], oracle.gradient.dk.data[i], scale * m * pair_budget(c, weight, d_logit, size, query_sum_error<T>(queries)));
+    expect_within(g.dk.data[i], oracle.gradient.dk.data[i],
+                  scale * m * pair_budget(c, weight, d_logit, size, query_sum_error<T>(queries)));
   }
   for (size_t i = 0; i < g.dv.data.size(); ++i) {
     const long double weight = oracle.key_weight.data[i / static_cast<size_t>(s.d_v)];
-    expect_within(g.dv.data[i], oracle.gradient.dv.data[i], m * pair_budget(c, weight, backward_weight_error(c, oracle), 1, query_sum_error<T>(queries)));
+    expect_within(g.dv.data[i], oracle.gradient.dv.data[i],
+                  m * pair_budget(c, weight, backward_weight_error(c, oracle), 1, query_sum_error<T>(queries)));
   }
   for (size_t i = 0; i < g.d_bias.data.size(); ++i) {
     // All pairs of one lag: at most one per query.
     const long double pairs = static_cast<long double>(s.n_q * s.batch * s.q_heads);
-    expect_within(g.d_bias.data[i], oracle.gradient.d_bias.data[i], pair_budget(c, pairs, d_logit, size, query_sum_error<T>(s.n_q)));
+    expect_within(g.d_bias.data[i], oracle.gradient.d_bias.data[i],
+                  pair_budget(c, pairs, d_logit, size, query_sum_error<T>(s.n_q)));
   }
 }
 
@@ -99,14 +105,17 @@ TEST_CASE_TEMPLATE("exact attention and its gradient match the oracle on every S
 TEST_CASE_TEMPLATE("exact attention reports a logit that overflows, and which row it is in", T, float, double) {
   Pool pool(1);
   AttentionCase<T> few({1, 2, 1, 2, 5000, 2, 2}, {}, 3);
-  for (const int64_t channel : {0, 1}) few.q(0, 1, 1, channel) = few.k(0, 0, 4900, channel) = std::sqrt(std::numeric_limits<T>::max()) * T{2};
+  for (const int64_t channel : {0, 1})
+    few.q(0, 1, 1, channel) = few.k(0, 0, 4900, channel) = std::sqrt(std::numeric_limits<T>::max()) * T{2};
   CHECK_THROWS_WITH_AS(forward(few, execution(pool)), doctest::Contains("head 1, query 1"), Error);
   AttentionCase<T> c({1, 2, 1, 60, 60, 2, 2}, {}, 3);
-  for (const int64_t channel : {0, 1}) c.q(0, 1, 55, channel) = c.k(0, 0, 3, channel) = std::sqrt(std::numeric_limits<T>::max()) * T{2};
+  for (const int64_t channel : {0, 1})
+    c.q(0, 1, 55, channel) = c.k(0, 0, 3, channel) = std::sqrt(std::numeric_limits<T>::max()) * T{2};
   CHECK_THROWS_WITH_AS(forward(c, execution(pool)), doctest::Contains("head 1, query 55"), Error);
 }
 
-TEST_CASE_TEMPLATE("logits of minus infinity count nothing, wherever they are; a row of nothing else overflows", T, float, double) {
+TEST_CASE_TEMPLATE("logits of minus infinity count nothing, wherever they are; a row of nothing else overflows", T, float,
+                   double) {
   Pool pool(1);
   for (const simd::Target target : simd::targets()) {
     INFO(simd::name(target));

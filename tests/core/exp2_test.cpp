@@ -54,7 +54,8 @@ TEST_CASE_TEMPLATE("2^x is as accurate as documented on every SIMD target", T, f
 TEST_CASE_TEMPLATE("2^x at the edges: tiny below the range, NaN stays NaN, 2^0 is 1", T, float, double) {
   for (const simd::Target target : simd::targets()) {
     INFO(simd::name(target));
-    const T x[] = {-std::numeric_limits<T>::infinity(), -std::numeric_limits<T>::max(), std::numeric_limits<T>::quiet_NaN(), T{0}};
+    const T x[] = {-std::numeric_limits<T>::infinity(), -std::numeric_limits<T>::max(), std::numeric_limits<T>::quiet_NaN(),
+                   T{0}};
     T y[4];
     simd::exp2_array(target, x, y, 4);
     CHECK(y[0] == std::exp2(simd::kExp2Least<T>));

@@ -29,7 +29,8 @@ TEST_CASE("pairs, visible keys and lags agree with a count over all pairs") {
           const int64_t lag = i + settings.causal_offset - j - settings.key_offset, position = j + settings.key_offset;
           bool sees = !settings.causal || lag >= 0;
           if (!settings.ranges.empty()) {
-            sees &= position >= settings.ranges[static_cast<size_t>(2 * b)] && position < settings.ranges[static_cast<size_t>(2 * b + 1)];
+            sees &= position >= settings.ranges[static_cast<size_t>(2 * b)] &&
+                    position < settings.ranges[static_cast<size_t>(2 * b + 1)];
           }
           CHECK(sees == (visible.first <= j && j < visible.last));
           if (!sees) continue;

@@ -121,7 +121,8 @@ TEST_CASE_TEMPLATE("the gradient in the values is the adjoint: <O(V), W> = <V, d
   for (size_t i = 0; i < c.v.data.size(); ++i) right += static_cast<long double>(c.v.data[i]) * g.dv.data[i];
   // Every output entry may err by the output's budget, and its weights again by the backward's.
   const long double m = c.settings.magnitude, entries = static_cast<long double>(out.o.data.size());
-  expect_within(left, right, entries * m * (output_budget(c, oracle) + m * (backward_weight_error(c, oracle) + sum_error<T>(kShape.n_q))));
+  expect_within(left, right,
+                entries * m * (output_budget(c, oracle) + m * (backward_weight_error(c, oracle) + sum_error<T>(kShape.n_q))));
 }
 
 namespace {

@@ -832,21 +832,22 @@ end
 ```text
 Softmax attention, every visible pair:
   o[i,:] = sum_j A[i,j] v[j,:] / sum_j A[i,j],   lse[i] = log sum_j A[i,j],   A and positions as at the top of this header.
-  q: [.., H_q, n_q, d]  k: [.., H_kv, n_k, d]  v: [.., H_kv, n_k, d_v]  o: [.., H_q, n_q, d_v] (written)  lse: [.., H_q, n_q] (written)
+  q: [.., H_q, n_q, d]   k: [.., H_kv, n_k, d]   v: [.., H_kv, n_k, d_v]
+  o (written): [.., H_q, n_q, d_v]   lse (written): [.., H_q, n_q]
   with .. at most one batch dimension; two dimensions mean one head. All have one dtype, float32 or float64. d >= 1; every
   other extent may be 0. H_q is a multiple of H_kv: query head h reads key/value head h / (H_q / H_kv).
-  lag_bias:   NULL or [H_q or 1, L], the arrays' dtype, added to the logits after the scale (ALiBi, T5): the logit at lag t gains
-              lag_bias[h, t - lag_min]. The table must cover every lag of a visible pair.
+  lag_bias:   NULL or [H_q or 1, L], the arrays' dtype, added to the logits after the scale (ALiBi, T5): the logit at lag t
+              gains lag_bias[h, t - lag_min]. The table must cover every lag of a visible pair.
   key_ranges: NULL or int64 [batch or 1, 2] with (start, end): only keys at positions start <= j + key_offset < end are seen
               (padding on either side). start <= end; ranges may reach beyond the keys.
   lse, report: may be NULL.   options: METHOD, CAUSAL, CAUSAL_OFFSET, SCALE, LAG_MIN, KEY_OFFSET, CHECK_FINITE.
-Time O(H_q n_q n_k (d + d_v)). Memory beyond the arrays O(threads (d + d_v)), and: a copy of k or v whose last axis has a stride
-other than 1; a copy of lag_bias; with n_q <= 4, O(H_q n_q (d_v n_k / 2048 + d)) for partial results.
-The same bits for any number of threads. With CHECK_FINITE all of q, k, v and lag_bias is looked at, keys outside key_ranges too.
+Time O(H_q n_q n_k (d + d_v)). Memory beyond the arrays O(threads (d + d_v)), and: a copy of k or v whose last axis has a
+stride other than 1; a copy of lag_bias; with n_q <= 4, O(H_q n_q (d_v n_k / 2048 + d)) for partial results.
+The same bits for any number of threads. With CHECK_FINITE all of q, k, v, lag_bias is looked at, keys out of range too.
 Owns:    arrays are the caller's; nothing is kept after the return.
-Errors:  SUBQUAD_ERR_NULL, SHAPE, DTYPE (mixed dtypes too), STRIDE, ALIAS, SIZE, NONFINITE (the message has the first bad index),
-         CONFLICT (n_q != n_k and no CAUSAL_OFFSET where it matters), VALUE (lag_bias too short, start > end), UNSUPPORTED (TOL,
-         BUDGET, dense masks), OVERFLOW, MEMORY, WORKSPACE, BUSY, THREADS, CANCELLED.
+Errors:  SUBQUAD_ERR_NULL, SHAPE, DTYPE (mixed dtypes too), STRIDE, ALIAS, SIZE, NONFINITE (the message has the first bad
+         index), CONFLICT (n_q != n_k and no CAUSAL_OFFSET where it matters), VALUE (lag_bias too short, start > end),
+         UNSUPPORTED (TOL, BUDGET, dense masks), OVERFLOW, MEMORY, WORKSPACE, BUSY, THREADS, CANCELLED.
 Threads: one call at a time per context.
 Since:   0.1
 ```
@@ -865,15 +866,15 @@ end
     subquad_attention_backward(context, options, q, k, v, lag_bias, key_ranges, o, lse, d_o, dq, dk, dv, d_lag_bias, report)
 
 ```text
-Gradients of subquad_attention. With P[i,j] = A[i,j] / sum_j A[i,j] = exp(s[i,j] - lse[i]) and dS = P * (do v' - rowsum(do * o)):
+Gradients of subquad_attention. With P[i,j] = exp(s[i,j] - lse[i]) where query i sees key j, dS = P * (do v' - rowsum(do * o)),
   dq = scale dS k,   dk = scale dS' q,   dv = P' do,   d_lag_bias[h, t - lag_min] = sum of dS[i,j] over the pairs of lag t.
   q, k, v, lag_bias, key_ranges, options: as in the forward call.   o, lse: its results.   d_o: [.., H_q, n_q, d_v].
   dq, dk, dv (written): shaped like q, k, v; each may be NULL. d_lag_bias (written): shaped like lag_bias; may be NULL, must be
   NULL without lag_bias. With grouped heads dk, dv are summed over the query heads of a group, d_lag_bias over batch, and over
   heads where lag_bias has one row.
   For a slice of keys (KEY_OFFSET) give the o and lse of the merged whole: dk, dv are final, the dq of the slices add up.
-Time about 2.5 times the forward's. Memory beyond the arrays: that of the forward call, and n_q (2 d + d_v) for as many query heads as
-fit into 64 MiB, at least one. The same bits for any number of threads.
+Time about 2.5 times the forward's. Memory beyond the arrays: that of the forward call, and n_q (2 d + d_v) entries for as many
+query heads as fit into 64 MiB, at least one. The same bits for any number of threads.
 Owns:    arrays are the caller's; nothing is kept after the return.
 Errors:  as subquad_attention; SUBQUAD_ERR_CONFLICT for d_lag_bias without lag_bias.
 Threads: one call at a time per context.
@@ -896,13 +897,13 @@ end
 
 ```text
 Join attention over disjoint sets of keys, each computed by its own call (see KEY_OFFSET):
-  lse[i] = log sum_p exp(lse_p[i]),   o[i,:] = sum_p exp(lse_p[i] - lse[i]) o_p[i,:];   o = 0, lse = -inf where every lse_p is -inf.
+  lse[i] = log sum_p exp(lse_p[i]),   o[i,:] = sum_p exp(lse_p[i] - lse[i]) o_p[i,:];   0 and -inf where every lse_p is -inf.
   o_parts, lse_parts: count >= 1 array views each, [.., n_q, d_v] and [.., n_q], all of one shape and dtype.
   o, lse (written): of the same shape; lse may be NULL. They may be the very views of one part (in place).
   options: CHECK_FINITE; the others are ignored.
 Owns:    arrays are the caller's.
-Errors:  SUBQUAD_ERR_NULL, VALUE (count not in [1, 2^20]), SHAPE, DTYPE, STRIDE, ALIAS, SIZE, NONFINITE (o_parts; NaN or +inf in
-         lse_parts), MEMORY, BUSY, THREADS, CANCELLED.
+Errors:  SUBQUAD_ERR_NULL, VALUE (count not in [1, 2^20]), SHAPE, DTYPE, STRIDE, ALIAS, SIZE, NONFINITE (o_parts; NaN or
+         +inf in lse_parts), MEMORY, BUSY, THREADS, CANCELLED.
 Threads: one call at a time per context.
 Since:   0.1
 ```
@@ -922,7 +923,8 @@ end
 
 ```text
 Fill an array with reproducible numbers: element number i in row-major order is a pure function of (seed, stream, i),
-  x[i] = low + (high - low) u,   u = w / 2^24 with w the top 24 bits of word i mod 4 of Philox4x32-10(counter = (i / 4, stream), key = seed).
+  x[i] = low + (high - low) u,   u = w / 2^24 with w the top 24 bits of word i mod 4 of Philox4x32-10(counter = (i / 4,
+  stream), key = seed).
 The same in every language, on every machine, for any number of threads: tests and conformance vectors are made with it.
   x: any shape, float32 or float64 (written). The arithmetic is done in double, then rounded to the dtype.
 Owns:    the array is the caller's.
