@@ -120,8 +120,8 @@ class Backward {
 
     const bool wants_bias = out_.d_lag_bias.data != nullptr;
     bias_size_ = wants_bias ? bias_.stride() : 0;
-    worker_size_ = round_up(
-        2 * (simd::kKeyBlock + simd::kBlockSlack) * stride_ + simd::kKeyBlock * (d_padded_ + d_v_padded_) + bias_size_, 16);
+    worker_size_ =
+        round_up(2 * (simd::kKeyBlock + simd::kBlockSlack) * stride_ + key_block_ * (d_padded_ + d_v_padded_) + bias_size_, 16);
     workers_ = run_.workspace.template take<T>(run_.pool.threads() * worker_size_);
     if (wants_bias) {
       d_bias_ = run_.workspace.template take<double>(bias_.rows() * bias_.stride());
@@ -166,8 +166,8 @@ class Backward {
     const HeadBuffers<T> b = buffers(head);
     const auto q_rows = rows_of(p_.q, batch, h, queries), d_o_rows = rows_of(d_o_, batch, h, queries),
                o_rows = rows_of(o_, batch, h, queries);
-    transpose_rows(q_rows, static_cast<T>(p_.scale * kLog2E), stride, b.q_t + first * p_.d());
-    transpose_rows(d_o_rows, T{1}, stride, b.d_o_t + first * p_.d_v());
+    transpose_rows(monitor_, q_rows, static_cast<T>(p_.scale * kLog2E), stride, b.q_t + first * p_.d());
+    transpose_rows(monitor_, d_o_rows, T{1}, stride, b.d_o_t + first * p_.d_v());
     std::fill(b.dq_t + first * p_.d(), b.dq_t + (first + stride) * p_.d(), T{0});
     for (int64_t i = 0; i < stride; ++i) {
       const bool real = i < queries.rows;
@@ -177,7 +177,9 @@ class Backward {
         delta += static_cast<double>(*d_o_rows.at(i, c)) * static_cast<double>(*o_rows.at(i, c));
       b.delta[first + i] = static_cast<T>(delta);
     }
+    monitor_.advance(0);
     pack(q_rows, rows_in_place(p_.q, d_padded_), group, stride, d_padded_, b.q_rows);
+    monitor_.advance(0);
     pack(d_o_rows, rows_in_place(d_o_, d_v_padded_), group, stride, d_v_padded_, b.d_o_rows);
     monitor_.advance(0);
   }
@@ -211,8 +213,8 @@ class Backward {
     block.weights = weights;
     block.d_logits = weights + (simd::kKeyBlock + simd::kBlockSlack) * stride_;
     block.dk = block.d_logits + (simd::kKeyBlock + simd::kBlockSlack) * stride_;
-    block.dv = block.dk + simd::kKeyBlock * d_padded_;
-    T* const d_bias = block.dv + simd::kKeyBlock * d_v_padded_;
+    block.dv = block.dk + key_block_ * d_padded_;
+    T* const d_bias = block.dv + key_block_ * d_v_padded_;
     std::fill(block.dk, d_bias + bias_size_, T{0});
 
     for (int64_t member = 0; member < members_now(); ++member) {

@@ -71,13 +71,13 @@ class Forward {
     for (int64_t g = 0; g < count; ++g) finish(batch, head, groups[g]);
   }
 
-  Group begin(int64_t batch, int64_t head, int64_t index, T* memory) const {
+  Group begin(int64_t batch, int64_t head, int64_t index, T* memory) {
     const QueryGroup queries = query_group(index, p_.n_q(), kernels_.lanes);
     T* const o_t = memory + p_.d() * stride_;
     T* const row_max = o_t + p_.d_v() * stride_;
     const View<const T, 2> rows{
         p_.q.at(batch, head, queries.first, 0), {queries.rows, p_.d()}, {p_.q.strides[2], p_.q.strides[3]}};
-    transpose_rows(rows, static_cast<T>(p_.scale * kLog2E), queries.stride(kernels_.lanes), memory);
+    transpose_rows(monitor_, rows, static_cast<T>(p_.scale * kLog2E), queries.stride(kernels_.lanes), memory);
     std::fill(o_t, o_t + p_.d_v() * stride_, T{0});
     std::fill(row_max, row_max + stride_, -std::numeric_limits<T>::infinity());
     std::fill(row_max + stride_, row_max + 3 * stride_, T{0});

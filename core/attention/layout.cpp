@@ -5,11 +5,12 @@
 namespace subquad::attention {
 
 template <class T>
-void transpose_rows(const View<const T, 2>& rows, T factor, int64_t stride, T* out) {
+void transpose_rows(Monitor& monitor, const View<const T, 2>& rows, T factor, int64_t stride, T* out) {
   // Columns in short runs, so that the rows' cache lines are read once and the lines written stay in the first-level cache.
-  constexpr int64_t kRun = 16;
+  constexpr int64_t kRun = 16, kLook = 2048;
   const int64_t count = rows.shape[0], columns = rows.shape[1];
   for (int64_t c0 = 0; c0 < columns; c0 += kRun) {
+    if (c0 % kLook == kLook - kRun) monitor.advance(0);
     const int64_t c1 = std::min(c0 + kRun, columns);
     for (int64_t i = 0; i < count; ++i) {
       const T* row = rows.at(i, 0);
@@ -60,7 +61,7 @@ BiasTable<T>::BiasTable(Execution& run, Monitor& monitor, const Problem<T>& prob
 }
 
 #define SUBQUAD_INSTANTIATE(T)                                                                                      \
-  template void transpose_rows<T>(const View<const T, 2>&, T, int64_t, T*);                                         \
+  template void transpose_rows<T>(Monitor&, const View<const T, 2>&, T, int64_t, T*);                               \
   template View<const T, 4> with_contiguous_columns<T>(Execution&, Monitor&, const View<const T, 4>&, Aligned<T>&); \
   template class BiasTable<T>;
 SUBQUAD_INSTANTIATE(float)

@@ -38,9 +38,9 @@ inline int64_t query_groups(int64_t n_q, int64_t lanes) {
   return (n_q + simd::kMaxWidth * lanes - 1) / (simd::kMaxWidth * lanes);
 }
 
-// out[c * stride + i] = factor * rows[i][c], zero for the lanes beyond count.
+// out[c * stride + i] = factor * rows[i][c], zero for the lanes beyond the rows. Looks at the monitor where rows are long.
 template <class T>
-void transpose_rows(const View<const T, 2>& rows, T factor, int64_t stride, T* out);
+void transpose_rows(Monitor& monitor, const View<const T, 2>& rows, T factor, int64_t stride, T* out);
 
 // A view with contiguous columns: the given one if it has them, else of a copy in `storage`.
 template <class T>

@@ -129,12 +129,39 @@ static void test_the_backward_call_is_heard_and_cancelled_too(void** state) {
   subquad_context_destroy(context);
 }
 
+/* Rows so long that 128 of them would keep a kernel busy for a second: forward, backward, on every SIMD target. */
+static void test_long_rows_are_heard_in_time_on_every_target(void** state) {
+  (void)state;
+  const char* name = NULL;
+  for (int64_t index = 0; subquad_simd_target_at(index, &name) == SUBQUAD_OK; ++index) {
+    watch w;
+    subquad_context* context = new_context();
+    problem p = square_problem(40, 65536), g = square_problem(40, 65536);
+    assert_ok(subquad_context_set_threads(context, 1));
+    assert_ok(subquad_context_set_simd_target(context, name));
+    assert_ok(subquad_context_set_callback(context, look, &w));
+    start(&w);
+    assert_ok(attend(context, NULL, &p));
+    assert_ok(subquad_fill_uniform(&g.o, 2, 0, -1, 1));
+    const double forward_gap = w.gap;
+    start(&w);
+    assert_ok(subquad_attention_backward(context, NULL, &p.q, &p.k, &p.v, NULL, NULL, &p.o, &p.lse, &g.o, &g.q, &g.k, &g.v, NULL,
+                                         NULL));
+    print_message("  %s: longest gap %.1f ms forward, %.1f ms backward\n", name, 1e3 * forward_gap, 1e3 * w.gap);
+    if (!SANITIZED) assert_true(forward_gap <= longest_gap && w.gap <= longest_gap);
+    problem_free(&p);
+    problem_free(&g);
+    subquad_context_destroy(context);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_one_thread_hears_from_the_call_in_time),
       cmocka_unit_test(test_with_several_threads_it_stays_on_the_calling_one),
       cmocka_unit_test(test_a_cancelled_context_goes_on_with_the_next_call),
       cmocka_unit_test(test_the_backward_call_is_heard_and_cancelled_too),
+      cmocka_unit_test(test_long_rows_are_heard_in_time_on_every_target),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
