@@ -65,9 +65,8 @@ class Backward {
         d_v_padded_(round_up(p_.d_v(), kernels_.lanes)),
         key_block_(keys_per_block(p_.d(), p_.d_v())),
         monitor_(run.ticker, p_.pairs()),
-        bias_(run, monitor_, problem) {
-    k_ = with_contiguous_columns(run, monitor_, p_.k, k_copy_);
-    v_ = with_contiguous_columns(run, monitor_, p_.v, v_copy_);
+        bias_(run, monitor_, problem),
+        keys_values_(run, monitor_, problem) {
     for (int64_t b = 0; b < p_.batch(); ++b) {
       key_blocks_ = std::max(key_blocks_, (p_.keys_in_range(b).size() + key_block_ - 1) / key_block_);
     }
@@ -236,13 +235,7 @@ class Backward {
   void differentiate_head(int64_t head, int64_t j, int64_t keys, int64_t block_index, simd::BackwardBlock<T>& block, T* d_bias) {
     const int64_t unit = unit_of(head), batch = batch_of(unit), h = q_head_of(head), kv_head = unit % p_.kv_heads();
     const HeadBuffers<T> b = buffers(head);
-    block.d = p_.d();
-    block.d_v = p_.d_v();
-    block.keys = keys;
-    block.k = k_.at(batch, kv_head, j);
-    block.k_stride = k_.strides[2];
-    block.v = v_.at(batch, kv_head, j);
-    block.v_stride = v_.strides[2];
+    keys_values_.point(block, batch, kv_head, j, keys);
     for (int64_t group = 0; group < groups_; ++group) {
       const QueryGroup queries = query_group(group, p_.n_q(), kernels_.lanes);
       const int64_t diagonal = p_.causal ? queries.first + p_.diagonal() - j : keys, first = group * stride_;
@@ -330,8 +323,8 @@ class Backward {
   const int64_t stride_, groups_, d_padded_, d_v_padded_, key_block_;  // queries of a full group; groups of a head
   Monitor monitor_;
   BiasTable<T> bias_;
-  Aligned<T> k_copy_, v_copy_, heads_, workers_;
-  View<const T, 4> k_, v_;
+  KeysAndValues<T> keys_values_;
+  Aligned<T> heads_, workers_;
   int64_t key_blocks_ = 0;
   Wave wave_;
   int64_t head_size_ = 0, worker_size_ = 0, bias_size_ = 0;

@@ -28,9 +28,8 @@ class Forward {
         key_block_(keys_per_block(p_.d(), p_.d_v())),
         tasks_per_head_((query_groups(p_.n_q(), kernels_.lanes) + kGroupsPerTask - 1) / kGroupsPerTask),
         monitor_(run.ticker, p_.pairs()),
-        bias_(run, monitor_, problem) {
-    k_ = with_contiguous_columns(run, monitor_, p_.k, k_copy_);
-    v_ = with_contiguous_columns(run, monitor_, p_.v, v_copy_);
+        bias_(run, monitor_, problem),
+        keys_values_(run, monitor_, problem) {
     scratch_per_worker_ = round_up(kGroupsPerTask * group_size() + (simd::kKeyBlock + simd::kBlockSlack) * stride_, 16);
     scratch_ = run.workspace.template take<T>(run.pool.threads() * scratch_per_worker_);
   }
@@ -91,13 +90,7 @@ class Forward {
     if (diagonal + queries.rows <= 0) return false;
     const int64_t kv_head = head / p_.group_size();
     simd::ForwardBlock<T> block;
-    block.d = p_.d();
-    block.d_v = p_.d_v();
-    block.keys = keys;
-    block.k = k_.at(batch, kv_head, j);
-    block.k_stride = k_.strides[2];
-    block.v = v_.at(batch, kv_head, j);
-    block.v_stride = v_.strides[2];
+    keys_values_.point(block, batch, kv_head, j, keys);
     block.mask = {std::min(diagonal, keys), bias_.at(head, p_.lag(queries.first, j))};
     block.q_t = group.q_t;
     block.o_t = group.o_t;
@@ -126,8 +119,8 @@ class Forward {
   const int64_t tasks_per_head_;  // each of up to kGroupsPerTask query groups
   Monitor monitor_;
   BiasTable<T> bias_;
-  Aligned<T> k_copy_, v_copy_, scratch_;
-  View<const T, 4> k_, v_;
+  KeysAndValues<T> keys_values_;
+  Aligned<T> scratch_;
   int64_t scratch_per_worker_ = 0;
 };
 

@@ -28,9 +28,8 @@ class Rows {
         state_size_(p_.d_v() + 3),
         key_block_(keys_per_block(p_.d(), p_.d_v())),
         monitor_(run.ticker, p_.pairs()),
-        bias_(run, monitor_, problem) {
-    k_ = with_contiguous_columns(run, monitor_, p_.k, k_copy_);
-    v_ = with_contiguous_columns(run, monitor_, p_.v, v_copy_);
+        bias_(run, monitor_, problem),
+        keys_values_(run, monitor_, problem) {
     for (int64_t b = 0; b < p_.batch(); ++b) chunks_ = std::max(chunks_, (p_.keys_in_range(b).size() + kChunk - 1) / kChunk);
     states_ = run.workspace.template take<T>(p_.batch() * p_.kv_heads() * chunks_ * rows_ * state_size_);
     weights_ = run.workspace.template take<T>(run.pool.threads() * simd::kKeyBlock);
@@ -93,13 +92,7 @@ class Rows {
     const int64_t keys = p_.visible({j, last}, i).size();
     if (keys == 0) return 0;
     simd::RowBlock<T> block;
-    block.d = p_.d();
-    block.d_v = p_.d_v();
-    block.keys = keys;
-    block.k = k_.at(batch, kv_head, j);
-    block.k_stride = k_.strides[2];
-    block.v = v_.at(batch, kv_head, j);
-    block.v_stride = v_.strides[2];
+    keys_values_.point(block, batch, kv_head, j, keys);
     block.bias = bias_.at(head_of(unit, row), p_.lag(i, j));
     block.q = query(unit, row);
     block.o = s;
@@ -140,8 +133,8 @@ class Rows {
   int64_t chunks_ = 1;
   Monitor monitor_;
   BiasTable<T> bias_;
-  Aligned<T> k_copy_, v_copy_, states_, weights_, queries_;
-  View<const T, 4> k_, v_;
+  KeysAndValues<T> keys_values_;
+  Aligned<T> states_, weights_, queries_;
 };
 
 }  // namespace

@@ -42,9 +42,28 @@ inline int64_t query_groups(int64_t n_q, int64_t lanes) {
 template <class T>
 void transpose_rows(Monitor& monitor, const View<const T, 2>& rows, T factor, int64_t stride, T* out);
 
-// A view with contiguous columns: the given one if it has them, else of a copy in `storage`.
+// Keys and values with contiguous columns, as the kernels read them: in place, or copied where the caller's columns are not.
 template <class T>
-View<const T, 4> with_contiguous_columns(Execution& run, Monitor& monitor, const View<const T, 4>& view, Aligned<T>& storage);
+class KeysAndValues {
+ public:
+  KeysAndValues(Execution& run, Monitor& monitor, const Problem<T>& problem);
+
+  // Point a kernel's block at `keys` keys from key j on.
+  template <class Block>
+  void point(Block& block, int64_t batch, int64_t kv_head, int64_t j, int64_t keys) const {
+    block.d = k_.shape[3];
+    block.d_v = v_.shape[3];
+    block.keys = keys;
+    block.k = k_.at(batch, kv_head, j);
+    block.k_stride = k_.strides[2];
+    block.v = v_.at(batch, kv_head, j);
+    block.v_stride = v_.strides[2];
+  }
+
+ private:
+  Aligned<T> k_copy_, v_copy_;
+  View<const T, 4> k_, v_;
+};
 
 // The part of a bias table that visible pairs use, per head, times 1 / log 2, with a margin that kernels may read and never use.
 template <class T>
