@@ -5,7 +5,7 @@ The degrees in use are the least whose error is small beside the rounding of the
 Run: python tools/exp2_coefficients.py   (needs mpmath)
 """
 
-from mpmath import matrix, mp, mpf, lu_solve, cos, pi, polyval
+from mpmath import cos, lu_solve, matrix, mp, mpf, pi, polyval
 
 mp.dps = 60
 
