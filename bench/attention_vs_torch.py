@@ -10,10 +10,9 @@ import itertools
 from dataclasses import dataclass
 
 import numpy as np
+import subquad
 import torch
 from common import alternate, print_header, print_table, spread
-
-import subquad
 
 SEED = 1
 
@@ -79,7 +78,9 @@ def measure(setup: Setup, seconds: float) -> dict[str, str]:
 
     rows = [0, 1, setup.n // 3, setup.n - 1]
     exact = reference_rows(q, k, v, setup.causal, rows)
-    errors = {name: np.abs(call()[0, 0, rows] - exact).max() / np.abs(exact).max() for name, call in (("ours", ours), ("torch", theirs))}
+    errors = {
+        name: np.abs(call()[0, 0, rows] - exact).max() / np.abs(exact).max() for name, call in (("ours", ours), ("torch", theirs))
+    }
     times = alternate({"ours": ours, "torch": theirs}, seconds)
     (mine, my_range), (other, other_range) = spread(times["ours"]), spread(times["torch"])
     work = (2 if setup.causal else 4) * (3.5 if setup.backward else 1) * setup.heads * setup.n**2 * setup.d

@@ -29,7 +29,9 @@ def _output(*command: str) -> str:
 
 
 def _processor() -> str:
-    names = [line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    names = [
+        line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")
+    ]
     return names[0] if names else platform.processor()
 
 

@@ -6,10 +6,9 @@ Times include the scan for NaN, which "no scan" leaves out (check_finite=False).
 import argparse
 
 import numpy as np
+import subquad
 import torch
 from common import alternate, print_header, print_table, spread
-
-import subquad
 
 SEED = 1
 

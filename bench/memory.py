@@ -11,9 +11,8 @@ import sys
 import time
 
 import numpy as np
-from common import print_header, print_table
-
 import subquad
+from common import print_header, print_table
 
 SEED = 1
 MIB = 2**20
@@ -56,7 +55,9 @@ def main() -> None:
     print()
     rows = []
     for n, d, dtype in ((8192, 64, "float32"), (131072, 64, "float32"), (131072, 64, "float64")):
-        output = subprocess.run([sys.executable, __file__, "--child", str(n), str(d), dtype], capture_output=True, text=True, check=True)
+        output = subprocess.run(
+            [sys.executable, __file__, "--child", str(n), str(d), dtype], capture_output=True, text=True, check=True
+        )
         for name, (workspace, resident, seconds) in json.loads(output.stdout).items():
             rows.append(
                 {

@@ -1,6 +1,7 @@
 #include "capi/arrays.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <cstdlib>
 
@@ -160,7 +161,7 @@ void check_finite(Execution& run, const Argument& argument, bool allow_minus_inf
     offset += index[axis] * view.strides[axis];
   }
   const T value = view.data[offset];
-  const char* text = value != value ? "nan" : value > 0 ? "inf" : "-inf";
+  const char* text = std::isnan(value) ? "nan" : value > 0 ? "inf" : "-inf";
   throw Error(Status::err_nonfinite, argument.name + list_text(index + 4 - argument->ndim, argument->ndim) + " is " + text);
 }
 

@@ -5,7 +5,6 @@ import pytest
 import subquad
 from reference import check_forward, fill, inputs
 
-
 DTYPES = [np.float32, np.float64]
 SIZES = [0, 1, 2, 3, 7, 31, 32, 33, 127]
 
