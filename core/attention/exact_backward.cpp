@@ -107,6 +107,7 @@ class Backward {
   }
 
   int64_t members_now() const { return std::min(wave_.members, p_.group_size() - wave_.member); }
+
   void allocate() {
     head_size_ = groups_ * stride_ * (2 * p_.d() + p_.d_v() + 2) +
                  packed_groups(rows_in_place(p_.q, d_padded_)) * stride_ * d_padded_ +

@@ -89,7 +89,6 @@ fn in_own_build() -> Option<Search> {
     let prefix = cmake::Config::new(root)
         .profile("Release")
         .define("SUBQUAD_BUILD_TESTS", "OFF")
-        .define("SUBQUAD_BUILD_BENCH", "OFF")
         .define("CMAKE_INSTALL_LIBDIR", "lib")
         .build();
     Some(Ok(prefix.join("lib")))
