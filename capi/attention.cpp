@@ -1,5 +1,6 @@
 #include "capi/attention_arguments.hpp"
 #include "capi/barrier.hpp"
+#include "capi/call_report.hpp"
 #include "core/attention/exact.hpp"
 
 using namespace subquad;
@@ -63,7 +64,7 @@ subquad_status subquad_attention(subquad_context* context, const subquad_options
                                  subquad_report* report) {
   return capi::guarded([&] {
     const capi::ContextUse use(context);
-    const capi::CallReport timer;
+    capi::CallReport call;
     const capi::AttentionArguments arguments{
         {"q", q}, {"k", k}, {"v", v}, {"lag_bias", lag_bias}, {"key_ranges", key_ranges}, capi::options_or_default(options)};
     const Argument output{"o", o}, lse_output{"lse", lse};
@@ -79,7 +80,7 @@ subquad_status subquad_attention(subquad_context* context, const subquad_options
       const auto problem = arguments.problem<T>(run);
       attention::exact_forward<T>(run, problem, arguments.checks_values(), capi::view_of<T, 4>(output),
                                   capi::view_of<T, 3>(lse_output));
-      timer.write(report, run, problem.pairs());
+      call.write(report, run, "exact", problem.pairs());
     });
   });
 }
@@ -91,7 +92,7 @@ subquad_status subquad_attention_backward(subquad_context* context, const subqua
                                           const subquad_array* dv, const subquad_array* d_lag_bias, subquad_report* report) {
   return capi::guarded([&] {
     const capi::ContextUse use(context);
-    const capi::CallReport timer;
+    capi::CallReport call;
     const capi::AttentionArguments arguments{
         {"q", q}, {"k", k}, {"v", v}, {"lag_bias", lag_bias}, {"key_ranges", key_ranges}, capi::options_or_default(options)};
     const GradientArguments gradient{
@@ -108,7 +109,7 @@ subquad_status subquad_attention_backward(subquad_context* context, const subqua
                                             capi::view_of<T, 4>(gradient.dv), capi::view_of<T, 2>(gradient.d_lag_bias)};
       attention::exact_backward<T>(run, problem, arguments.checks_values(), capi::view_of<const T, 4>(gradient.o),
                                    capi::view_of<const T, 3>(gradient.lse), capi::view_of<const T, 4>(gradient.d_o), results);
-      timer.write(report, run, problem.pairs());
+      call.write(report, run, "exact", problem.pairs());
     });
   });
 }

@@ -134,16 +134,4 @@ attention::Problem<T> AttentionArguments::problem(Execution& run) const {
 template attention::Problem<float> AttentionArguments::problem<float>(Execution&) const;
 template attention::Problem<double> AttentionArguments::problem<double>(Execution&) const;
 
-void CallReport::write(subquad_report* report, const Execution& run, int64_t pairs) const {
-  if (report == nullptr) return;
-  subquad_report written;
-  written.set<std::string>(SUBQUAD_REPORT_METHOD, "exact");
-  written.set<int64_t>(SUBQUAD_REPORT_PAIRS, pairs);
-  written.set<double>(SUBQUAD_REPORT_SECONDS, std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count());
-  written.set<int64_t>(SUBQUAD_REPORT_THREADS, run.pool.threads());
-  written.set<std::string>(SUBQUAD_REPORT_SIMD_TARGET, simd::name(run.target));
-  written.set<int64_t>(SUBQUAD_REPORT_WORKSPACE_BYTES, run.workspace.bytes());
-  *report = std::move(written);
-}
-
 }  // namespace subquad::capi

@@ -1,12 +1,9 @@
 // What the attention functions have in common: the checks of their arguments and the problem made of them.
 #pragma once
 
-#include <chrono>
-
 #include "capi/arrays.hpp"
 #include "capi/context.hpp"
 #include "capi/options.hpp"
-#include "capi/report.hpp"
 #include "core/attention/problem.hpp"
 
 namespace subquad::capi {
@@ -35,15 +32,6 @@ struct AttentionArguments {
   void check_options() const;
   void check_lag_bias() const;
   void check_key_ranges() const;
-};
-
-// Times a call and writes what every computation reports.
-class CallReport {
- public:
-  void write(subquad_report* report, const Execution& run, int64_t pairs) const;
-
- private:
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
 }  // namespace subquad::capi

@@ -3,8 +3,8 @@
  * This header is the reference manual of the library. Its parts, in order:
  *   1. Linkage                 2. Status codes, last error   3. Version and constants
  *   4. Arrays                  5. Contexts                   6. Options
- *   7. Reports                 8. Exact attention            9. Partial results
- *   10. Test data
+ *   7. Reports                 8. Attention                  9. Conv-basis attention
+ *   10. Partial results        11. Test data
  *
  * Notation (docs/math/notation.md): q is n_q x d, k is n_k x d, v is n_k x d_v, o is n_q x d_v, per head.
  *   logit    s[i,j] = scale <q[i,:], k[j,:]> + lag_bias[lag - lag_min]
@@ -258,7 +258,10 @@ typedef struct subquad_options subquad_options;
 
 /* generated from capi/tables/methods.toml: begin */
 enum {
-  SUBQUAD_METHOD_EXACT = 1, /* every visible pair, in the arrays' own precision; time O(n_q n_k (d + d_v)), memory O(n) */
+  /* every visible pair, in the arrays' own precision; time O(n_q n_k (d + d_v)), memory O(n) */
+  SUBQUAD_METHOD_EXACT = 1,
+  /* causal attention with logits replaced by a conv basis, recovered or fitted; time O(n (d + d_v)) times logarithms and bases */
+  SUBQUAD_METHOD_CONV_BASIS = 2,
 };
 /* generated: end */
 
@@ -287,14 +290,39 @@ enum {
    * beside them, and overflowing logits go unreported.
    * bool, default 1 */
   SUBQUAD_OPTION_CHECK_FINITE = 30,
-  /* Relative Frobenius error asked of each head's output. No method of this version takes it: setting it makes attention
-   * return SUBQUAD_ERR_UNSUPPORTED.
+  /* Error asked for. subquad_conv_basis_fit: mean over rows of |P~[i,:] - P[i,:]|_1. Attention takes none in this version:
+   * setting it there returns SUBQUAD_ERR_UNSUPPORTED.
    * float, unset, 0.0 .. 1.0 */
   SUBQUAD_OPTION_TOL = 40,
   /* Share of the pairs (up to 1) or exact keys per query (above 1). No method of this version takes it: setting it makes
    * attention return SUBQUAD_ERR_UNSUPPORTED.
    * float, unset, 0.0 .. 9.2e+18 */
   SUBQUAD_OPTION_BUDGET = 41,
+  /* Most bases of a conv basis (k). Required by recovery; a fit takes it instead of tol.
+   * int, unset, 0 .. 1073741824 */
+  SUBQUAD_OPTION_BASES = 50,
+  /* Entries that a probe of the recovery compares (T). Together with conv_delta it selects recovery in attention by method
+   * conv_basis.
+   * int, unset, 1 .. 1152921504606846976 */
+  SUBQUAD_OPTION_CONV_WINDOW = 51,
+  /* Least l1 distance, over conv_window entries, of columns of different bases (delta).
+   * float, unset, 0.0 .. 1e+300 */
+  SUBQUAD_OPTION_CONV_DELTA = 52,
+  /* Largest deviation of a logit from the structure (eps), at most conv_delta / (5 conv_window).
+   * float, default 0.0, 0.0 .. 1e+300 */
+  SUBQUAD_OPTION_CONV_EPS = 53,
+  /* Kernels hold B[r] = b[0] + .. + b[r], the logits themselves, not the increments b[r].
+   * bool, default 0 */
+  SUBQUAD_OPTION_CUMULATIVE = 54,
+  /* Outputs do not change by a bit when later values do: lags inside a block by direct products.
+   * bool, default 0 */
+  SUBQUAD_OPTION_STRICT_CAUSAL = 55,
+  /* How gradients by method conv_basis are computed: SUBQUAD_METHOD_EXACT or SUBQUAD_METHOD_CONV_BASIS. Unset: the faster.
+   * method, unset */
+  SUBQUAD_OPTION_BACKWARD = 56,
+  /* Seed of what is sampled: the rows on which a fit measures its error.
+   * int, default 0, 0 .. 9223372036854775807 */
+  SUBQUAD_OPTION_SEED = 57,
 };
 /* generated: end */
 
@@ -391,6 +419,26 @@ enum {
   SUBQUAD_REPORT_SIMD_TARGET = 14,
   /* int: memory that the call took beyond its arrays, in bytes */
   SUBQUAD_REPORT_WORKSPACE_BYTES = 15,
+  /* int: bases of each head, in order of batch and head */
+  SUBQUAD_REPORT_BASES = 20,
+  /* int: columns that recovery looked at the first conv_window entries of, most over heads */
+  SUBQUAD_REPORT_PROBES = 21,
+  /* int: columns of logits computed whole, most over heads */
+  SUBQUAD_REPORT_COLUMNS = 22,
+  /* int: rows per block of the transforms, largest over heads; 0 when all was done by direct products */
+  SUBQUAD_REPORT_BLOCK = 23,
+  /* int: transforms of one block at different magnitudes, most over blocks and heads; 1 when one served */
+  SUBQUAD_REPORT_LAYERS = 24,
+  /* int: rows computed by direct products for the sake of accuracy, over all heads */
+  SUBQUAD_REPORT_DIRECT_ROWS = 25,
+  /* float: mean over the sampled rows of each head of |P~[i,:] - P[i,:]|_1, in order of batch and head */
+  SUBQUAD_REPORT_ERROR_MEAN = 26,
+  /* float: largest over the sampled rows of each head of |P~[i,:] - P[i,:]|_1, in order of batch and head */
+  SUBQUAD_REPORT_ERROR_MAX = 27,
+  /* int: rows per head on which the errors were measured */
+  SUBQUAD_REPORT_SAMPLED_ROWS = 28,
+  /* float: 2 tanh(conv_eps): bound of |O~ - O| / max|V| where the recovery's conditions hold */
+  SUBQUAD_REPORT_ERROR_BOUND = 29,
   /* string: version of the library */
   SUBQUAD_REPORT_VERSION = 50,
   /* string: SIMD targets that this build and processor offer, best first */
@@ -469,9 +517,9 @@ SUBQUAD_API subquad_status subquad_report_json(subquad_report* report, const cha
  * Since:   0.1 */
 SUBQUAD_API subquad_status subquad_info(subquad_context* context, subquad_report* report);
 
-/* ---- 8. Exact attention -------------------------------------------------------------------------------------- */
+/* ---- 8. Attention -------------------------------------------------------------------------------------------- */
 
-/* Softmax attention, every visible pair:
+/* Softmax attention, every visible pair unless METHOD says otherwise:
  *   o[i,:] = sum_j A[i,j] v[j,:] / sum_j A[i,j],   lse[i] = log sum_j A[i,j],   A and positions as at the top of this header.
  *   q: [.., H_q, n_q, d]   k: [.., H_kv, n_k, d]   v: [.., H_kv, n_k, d_v]
  *   o (written): [.., H_q, n_q, d_v]   lse (written): [.., H_q, n_q]
@@ -481,14 +529,17 @@ SUBQUAD_API subquad_status subquad_info(subquad_context* context, subquad_report
  *               gains lag_bias[h, t - lag_min]. The table must cover every lag of a visible pair.
  *   key_ranges: NULL or int64 [batch or 1, 2] with (start, end): only keys at positions start <= j + key_offset < end are seen
  *               (padding on either side). start <= end; ranges may reach beyond the keys.
- *   lse, report: may be NULL.   options: METHOD, CAUSAL, CAUSAL_OFFSET, SCALE, LAG_MIN, KEY_OFFSET, CHECK_FINITE.
+ *   lse, report: may be NULL.   options: METHOD, CAUSAL, CAUSAL_OFFSET, SCALE, LAG_MIN, KEY_OFFSET, CHECK_FINITE; for METHOD
+ *   CONV_BASIS those of subquad_conv_basis_recover (CONV_WINDOW and CONV_DELTA given) or subquad_conv_basis_fit, and STRICT_CAUSAL.
+ *   CONV_BASIS needs CAUSAL, n_q = n_k and no key_ranges; it recovers the basis of scale q k', adds lag_bias to its kernels, and applies it.
  * Time O(H_q n_q n_k (d + d_v)). Memory beyond the arrays O(threads (d + d_v)), and: a copy of k or v whose last axis has a
  * stride other than 1; a copy of lag_bias; with n_q <= 4, O(H_q n_q (d_v n_k / 2048 + d)) for partial results.
  * The same bits for any number of threads. With CHECK_FINITE all of q, k, v, lag_bias is looked at, keys out of range too.
  * Owns:    arrays are the caller's; nothing is kept after the return.
  * Errors:  SUBQUAD_ERR_NULL, SHAPE, DTYPE (mixed dtypes too), STRIDE, ALIAS, SIZE, NONFINITE (the message has the first bad
  *          index), CONFLICT (n_q != n_k and no CAUSAL_OFFSET where it matters), VALUE (lag_bias too short, start > end),
- *          UNSUPPORTED (TOL, BUDGET, dense masks), OVERFLOW, MEMORY, WORKSPACE, BUSY, THREADS, CANCELLED.
+ *          UNSUPPORTED (TOL, BUDGET, dense masks, CONV_BASIS without CAUSAL or with key_ranges), OVERFLOW, MEMORY, WORKSPACE, BUSY,
+ *          THREADS, CANCELLED; for CONV_BASIS also those of recovery and fit.
  * Threads: one call at a time per context.
  * Since:   0.1 */
 SUBQUAD_API subquad_status subquad_attention(subquad_context* context, const subquad_options* options, const subquad_array* q,
@@ -503,6 +554,8 @@ SUBQUAD_API subquad_status subquad_attention(subquad_context* context, const sub
  *   NULL without lag_bias. With grouped heads dk, dv are summed over the query heads of a group, d_lag_bias over batch, and over
  *   heads where lag_bias has one row.
  *   For a slice of keys (KEY_OFFSET) give the o and lse of the merged whole: dk, dv are final, the dq of the slices add up.
+ *   With METHOD CONV_BASIS the basis is found again and subquad_conv_basis_backward does the rest; o and lse are not read, and
+ *   d_lag_bias is not supported.
  * Time about 2.5 times the forward's. Memory beyond the arrays: that of the forward call, and n_q (2 d + d_v) entries for as many
  * query heads as fit into 64 MiB, at least one. The same bits for any number of threads.
  * Owns:    arrays are the caller's; nothing is kept after the return.
@@ -516,7 +569,218 @@ SUBQUAD_API subquad_status subquad_attention_backward(subquad_context* context, 
                                                       const subquad_array* dq, const subquad_array* dk, const subquad_array* dv,
                                                       const subquad_array* d_lag_bias, subquad_report* report);
 
-/* ---- 9. Partial results -------------------------------------------------------------------------------------- */
+/* ---- 9. Conv-basis attention --------------------------------------------------------------------------------- */
+
+/* Lower-triangular n x n matrices of logits with k bases, per head: H = sum_r conv(b_r, n - s_r), with starts
+ * 0 <= s_0 < s_1 < .. < s_(k-1) < n. Basis r adds b_r[i-j] at every i >= j >= s_r. In cumulative form, B_r = b_0 + .. + b_r, it reads
+ *   H[i,j] = B_r[i-j] for s_r <= j < s_(r+1),   H[i,j] = 0 for j < s_0,   j <= i          (docs/math/conv_basis.md)
+ * A basis is read-only once made: share it between threads. It keeps its own copy of everything. */
+typedef struct subquad_conv_basis subquad_conv_basis;
+
+/* A conv basis from its starts and kernels.
+ *   starts:  int64 [.., k], strictly increasing in [0, n); entries equal to n at the end mark bases that a head lacks.
+ *   kernels: [.., k, n], float32 or float64, with .. as [batch], [heads] of attention; row r holds b_r (B_r with CUMULATIVE) in its
+ *            first n - s_r entries, the rest is never read. k may be 0: the zero matrix. A Toeplitz matrix (a lag bias, a stationary
+ *            kernel) is k = 1, starts = {0}, kernels = its first column.
+ *   options: CUMULATIVE, CHECK_FINITE.
+ * Owns:    *basis_out is the caller's; the arrays are copied.
+ * Errors:  SUBQUAD_ERR_NULL, SHAPE, DTYPE, STRIDE, SIZE, VALUE (starts out of order or range), NONFINITE, OVERFLOW (a sum b_0 + ..
+ *          overflows), MEMORY, BUSY, THREADS, CANCELLED; then *basis_out = NULL.
+ * Threads: one call at a time per context.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_conv_basis_create(subquad_context* context, const subquad_options* options,
+                                                     const subquad_array* starts, const subquad_array* kernels,
+                                                     subquad_conv_basis** basis_out);
+
+/* The conv basis with the fewest bases of a lower-triangular matrix, exactly: any such matrix has one with k <= n.
+ *   h: [.., n, n]; entries above the diagonal must be 0. A basis starts at each column that is not the one before it, cut.
+ *   options: CHECK_FINITE.
+ * Owns:    *basis_out is the caller's; it takes up to twice the memory of h.
+ * Errors:  SUBQUAD_ERR_NULL, SHAPE, DTYPE, STRIDE, SIZE, VALUE (an entry above the diagonal), NONFINITE, MEMORY, BUSY, THREADS,
+ *          CANCELLED; then *basis_out = NULL.
+ * Threads: one call at a time per context.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_conv_basis_from_dense(subquad_context* context, const subquad_options* options,
+                                                         const subquad_array* h, subquad_conv_basis** basis_out);
+
+/* Recover the conv basis of H = M * (scale q k') [CONV, sec. 3] from O(k log n) short probes and k whole columns, O(k n d) in all.
+ *   A column j opens a new basis where |H[j..j+T-1, j] - H[s..s+T-1, s]|_1 >= delta / 2, s the last start (0 in place of the second
+ *   term before the first start); starts are found by binary search. T = CONV_WINDOW, delta = CONV_DELTA, eps = CONV_EPS.
+ *   Where H is within eps of a matrix with at most BASES bases that is (T, delta)-non-degenerate, starts are exact and
+ *   attention errs by at most 2 tanh(eps) max|v|. Where it is not, what comes back may be far off: see subquad_conv_basis_fit.
+ *   q: [.., H_q, n, d]   k: [.., H_kv, n, d]; the basis has the heads of q.
+ *   options: BASES, CONV_WINDOW, CONV_DELTA (all three required), CONV_EPS <= delta / (5 T), SCALE, CHECK_FINITE.
+ *   report:  may be NULL; BASES (found, perhaps fewer than asked for), PROBES <= k ceil(log2 n) + k, COLUMNS, ERROR_BOUND.
+ * Owns:    *basis_out is the caller's; q and k are not kept.
+ * Errors:  SUBQUAD_ERR_NULL, SHAPE, DTYPE, STRIDE, SIZE, NONFINITE, CONFLICT (a required option unset), VALUE (T > n, delta = 0,
+ *          eps > delta / (5 T)), OVERFLOW, MEMORY, WORKSPACE, BUSY, THREADS, CANCELLED; then *basis_out = NULL.
+ * Threads: one call at a time per context.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_conv_basis_recover(subquad_context* context, const subquad_options* options,
+                                                      const subquad_array* q, const subquad_array* k,
+                                                      subquad_conv_basis** basis_out, subquad_report* report);
+
+/* Fit a conv basis to M * (scale q k') for arbitrary q and k, and measure how good it is.
+ *   Segments of keys are chosen by merging neighbours whose columns, as functions of the lag, are alike; kernel r is the mean of
+ *   the logits of segment r at each lag, over all pairs, by FFT cross-correlation: O(k d n log n).
+ *   With BASES: that many, or fewer where segments are equal. With TOL: doubled from 1 until the measured mean error is at most
+ *   TOL, or a doubling is dearer than exact attention; compare the report's ERROR_MEAN with what was asked. Give one of the two.
+ *   The error is that of the attention weights, |P~[i,:] - P[i,:]|_1 in [0, 2], on rows sampled by SEED; no row of the output errs
+ *   by more than it times max|v|. It is an estimate: rows not sampled may be worse.
+ *   q: [.., H_q, n, d]   k: [.., H_kv, n, d].   options: BASES or TOL, SCALE, SEED, CHECK_FINITE.
+ *   report:  may be NULL; BASES, ERROR_MEAN, ERROR_MAX, SAMPLED_ROWS.
+ * Owns:    *basis_out is the caller's; q and k are not kept.
+ * Errors:  SUBQUAD_ERR_NULL, SHAPE, DTYPE, STRIDE, SIZE, NONFINITE, CONFLICT (none or both of BASES and TOL), OVERFLOW, MEMORY,
+ *          WORKSPACE, BUSY, THREADS, CANCELLED; then *basis_out = NULL.
+ * Threads: one call at a time per context.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_conv_basis_fit(subquad_context* context, const subquad_options* options,
+                                                  const subquad_array* q, const subquad_array* k, subquad_conv_basis** basis_out,
+                                                  subquad_report* report);
+
+/* Release a basis. NULL is fine.
+ * Owns:    ends the caller's ownership.
+ * Errors:  cannot fail.
+ * Threads: not while another call uses it.
+ * Since:   0.1 */
+SUBQUAD_API void subquad_conv_basis_destroy(subquad_conv_basis* basis);
+
+/* What an array must be to take all kernels: kernels_out gets the dtype, ndim = 4, shape [batch, heads, k, n] with k the most bases
+ * of a head, row-major strides, and data = NULL.
+ * Owns:    nothing.
+ * Errors:  SUBQUAD_ERR_NULL.
+ * Threads: any.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_conv_basis_describe(const subquad_conv_basis* basis, subquad_array* kernels_out);
+
+/* Copy starts and kernels out; the arrays make the same basis again in subquad_conv_basis_create.
+ *   starts (written):  int64 [batch, heads, k]; n for bases that a head lacks.
+ *   kernels (written): [batch, heads, k, n]; zero where an entry has no meaning. Either may be NULL.
+ *   options: CUMULATIVE. Kernels are kept in cumulative form: increments are differences, rounded once.
+ * Owns:    the arrays are the caller's.
+ * Errors:  SUBQUAD_ERR_NULL, SHAPE, DTYPE, STRIDE, ALIAS, SIZE.
+ * Threads: any.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_conv_basis_get(const subquad_conv_basis* basis, const subquad_options* options,
+                                                  const subquad_array* starts, const subquad_array* kernels);
+
+/* The exp transform: the conv basis of M * exp(H), with kernels exp(B_r) in cumulative form; a basis of ones comes first where
+ * s_0 > 0. Multiplying by it gives the numerators of attention, without its scaling: large logits overflow here, not in
+ * subquad_conv_basis_apply.
+ * Owns:    *basis_out is the caller's, and independent of basis.
+ * Errors:  SUBQUAD_ERR_NULL, OVERFLOW, MEMORY, BUSY, THREADS, CANCELLED; then *basis_out = NULL.
+ * Threads: one call at a time per context.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_conv_basis_exp(subquad_context* context, const subquad_conv_basis* basis,
+                                                  subquad_conv_basis** basis_out);
+
+/* The matrix itself: h[i,j] = H[i,j] for j <= i, 0 above. O(n^2).
+ *   h (written): [batch, heads, n, n], leading extents of 1 may be left out.
+ * Owns:    the array is the caller's.
+ * Errors:  SUBQUAD_ERR_NULL, SHAPE, DTYPE, STRIDE, SIZE, BUSY, THREADS, CANCELLED.
+ * Threads: one call at a time per context.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_conv_basis_to_dense(subquad_context* context, const subquad_conv_basis* basis,
+                                                       const subquad_array* h);
+
+/* y = H x, by transforms in blocks: O(n c (n/b + k + log b)) with blocks of b rows.
+ *   x: [.., H, n, c], any strides   y (written): the same shape. Extents of batch and heads as the basis has them; c may be 0.
+ *   Rounding errors are relative to the largest |H| |x| of the rows and lags that share a transform, not to each entry of y.
+ *   options: STRICT_CAUSAL, CHECK_FINITE.   report: may be NULL; BLOCK.
+ * Owns:    arrays are the caller's.
+ * Errors:  SUBQUAD_ERR_NULL, SHAPE, DTYPE, STRIDE, ALIAS, SIZE, NONFINITE, OVERFLOW, MEMORY, WORKSPACE, BUSY, THREADS, CANCELLED.
+ * Threads: one call at a time per context; any number of calls may use one basis. The same bits for any number of threads.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_conv_basis_multiply(subquad_context* context, const subquad_options* options,
+                                                       const subquad_conv_basis* basis, const subquad_array* x,
+                                                       const subquad_array* y, subquad_report* report);
+
+/* y = H' x. Everything else as subquad_conv_basis_multiply; STRICT_CAUSAL has no meaning here and is ignored.
+ * Owns:    arrays are the caller's.
+ * Errors:  as subquad_conv_basis_multiply.
+ * Threads: one call at a time per context; any number of calls may use one basis. The same bits for any number of threads.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_conv_basis_multiply_transposed(subquad_context* context, const subquad_options* options,
+                                                                  const subquad_conv_basis* basis, const subquad_array* x,
+                                                                  const subquad_array* y, subquad_report* report);
+
+/* Causal softmax attention with the logits H:   o = D^-1 A v,   A = M * exp(H),   D = diag(A 1),   lse = log of D's diagonal.
+ *   v: [.., H_v, n, d_v], the basis's heads a multiple of H_v, as for grouped heads   o (written): [.., H, n, d_v]
+ *   lse (written): [.., H, n], may be NULL.
+ *   |o - o_exact| <= 1e-4 max_j|v[j,c]| in float32 for logits in [-80, 80], 1e-9 in float64 for [-600, 600], whatever H: rows that one
+ *   transform does not serve are computed at other magnitudes, in double precision, or by direct products (report: LAYERS,
+ *   DIRECT_ROWS); where little range is used the error is of the order of round-off. lse is accurate to round-off.
+ *   Output i depends on values j > i of its own block by no more than round-off of the block's values; with STRICT_CAUSAL not by a bit.
+ *   options: STRICT_CAUSAL, CHECK_FINITE.   report: may be NULL; BLOCK, LAYERS, DIRECT_ROWS, PAIRS.
+ * Owns:    arrays are the caller's.
+ * Errors:  as subquad_conv_basis_multiply.
+ * Threads: one call at a time per context; any number of calls may use one basis. The same bits for any number of threads.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_conv_basis_apply(subquad_context* context, const subquad_options* options,
+                                                    const subquad_conv_basis* basis, const subquad_array* v,
+                                                    const subquad_array* o, const subquad_array* lse, subquad_report* report);
+
+/* The transpose of softmax attention: y = A' D^-1 x, so that <x, o(v)> = <y, v>.
+ *   x: [.., H, n, c]   y (written): the same shape; sums over grouped heads are the caller's.
+ *   |y - y_exact| <= 1e-4 (float32, logits in [-80, 80]) or 1e-9 (float64, [-600, 600]) times the sum of the largest |x| of each block.
+ *   options: CHECK_FINITE.   report: may be NULL; BLOCK, LAYERS, DIRECT_ROWS, PAIRS.
+ * Owns:    arrays are the caller's.
+ * Errors:  as subquad_conv_basis_multiply.
+ * Threads: one call at a time per context; any number of calls may use one basis. The same bits for any number of threads.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_conv_basis_apply_transposed(subquad_context* context, const subquad_options* options,
+                                                               const subquad_conv_basis* basis, const subquad_array* x,
+                                                               const subquad_array* y, subquad_report* report);
+
+/* Gradients of o = P~ v, with the weights P~ of the basis in place of softmax(scale q k'): dS~ = P~ * (d_o v' - rowsum(d_o * o)),
+ *   dq = scale dS~ k,   dk = scale dS~' q,   dv = P~' d_o,   by 2 (d_v + 1) applies to d columns: O(k n d d_v log n), memory O(n d).
+ *   q, k, v, d_o: as in subquad_attention (grouped heads too)   dq, dk, dv (written): shaped like q, k, v; each may be NULL.
+ *   The basis is what recovery or a fit made of q and k with the same SCALE. Where the recovery's conditions hold,
+ *   |dS~[i,:] - dS[i,:]|_1 <= 6 tanh(eps) |d_o[i,:]|_1 max|v|.
+ *   options: BACKWARD (unset: exact attention's gradients, recomputed from q and k, where they are cheaper), SCALE, CHECK_FINITE.
+ *   report: may be NULL; METHOD (what ran), BLOCK, LAYERS, DIRECT_ROWS, PAIRS.
+ * Owns:    arrays are the caller's.
+ * Errors:  as subquad_conv_basis_multiply.
+ * Threads: one call at a time per context; any number of calls may use one basis. The same bits for any number of threads.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_conv_basis_backward(subquad_context* context, const subquad_options* options,
+                                                       const subquad_conv_basis* basis, const subquad_array* q,
+                                                       const subquad_array* k, const subquad_array* v, const subquad_array* d_o,
+                                                       const subquad_array* dq, const subquad_array* dk, const subquad_array* dv,
+                                                       subquad_report* report);
+
+/* The training problem of [CONV]: loss and gradient in X of one attention layer.
+ *   loss = 0.5 |D(X)^-1 (M * exp(scale A1 X A2')) A3 Y - E|_F^2,   grad_x = d loss / d X
+ *   a1, a2, a3: [n, d]   x: [d, d]   y: [d, d_v]   e: [n, d_v]   grad_x (written): [d, d], may be NULL.
+ *   options: METHOD (EXACT, or CONV_BASIS: logits recovered with CONV_WINDOW and CONV_DELTA, fitted with BASES alone), BASES,
+ *            CONV_WINDOW, CONV_DELTA, CONV_EPS, BACKWARD, SCALE (unset: 1), SEED, CHECK_FINITE.
+ *   report: may be NULL; as the forward call's.
+ * Owns:    arrays are the caller's.
+ * Errors:  as subquad_attention and subquad_conv_basis_recover.
+ * Threads: one call at a time per context. The same bits for any number of threads.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_attention_loss(subquad_context* context, const subquad_options* options,
+                                                  const subquad_array* a1, const subquad_array* a2, const subquad_array* a3,
+                                                  const subquad_array* x, const subquad_array* y, const subquad_array* e,
+                                                  double* loss_out, const subquad_array* grad_x, subquad_report* report);
+
+/* What FFTW has learnt about this machine (its wisdom, float and double), as text to keep in a file and import in a later process.
+ * The library plans by estimate, which measures nothing; wisdom from elsewhere makes the transforms of fits faster, and their last
+ * bits may differ. Each context keeps the plans that it has made.
+ * Owns:    the text belongs to the library and holds until this thread's next export: copy it.
+ * Errors:  SUBQUAD_ERR_NULL, SUBQUAD_ERR_MEMORY.
+ * Threads: any.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_wisdom_export(const char** text_out);
+
+/* Add wisdom that subquad_wisdom_export wrote. FFTW shares it with every user in the process.
+ * Owns:    the text is copied.
+ * Errors:  SUBQUAD_ERR_NULL, SUBQUAD_ERR_VALUE when the text is not such wisdom.
+ * Threads: any.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_wisdom_import(const char* text);
+
+/* ---- 10. Partial results -------------------------------------------------------------------------------------- */
 
 /* Join attention over disjoint sets of keys, each computed by its own call (see KEY_OFFSET):
  *   lse[i] = log sum_p exp(lse_p[i]),   o[i,:] = sum_p exp(lse_p[i] - lse[i]) o_p[i,:];   0 and -inf where every lse_p is -inf.
@@ -532,7 +796,7 @@ SUBQUAD_API subquad_status subquad_attention_merge(subquad_context* context, con
                                                    const subquad_array* o_parts, const subquad_array* lse_parts,
                                                    const subquad_array* o, const subquad_array* lse);
 
-/* ---- 10. Test data ------------------------------------------------------------------------------------------- */
+/* ---- 11. Test data ------------------------------------------------------------------------------------------- */
 
 /* Fill an array with reproducible numbers: element number i in row-major order is a pure function of (seed, stream, i),
  *   x[i] = low + (high - low) u,   u = w / 2^24 with w the top 24 bits of word i mod 4 of Philox4x32-10(counter = (i / 4,

@@ -64,6 +64,8 @@ def _facts(option: Option, tables: Tables) -> str:
     default = "unset" if option.default is None else f"default {option.default}"
     if option.choices is not None:
         names = {entry.value: entry.name for entry in getattr(tables, option.choices + "s")}
+        if option.default is None:
+            return f"{option.choices}, unset"
         return f"{option.choices}, default SUBQUAD_{option.choices.upper()}_{names[option.default]}"
     if option.type == "BOOL":
         return f"bool, default {int(option.default)}"

@@ -20,9 +20,6 @@ void transpose_rows(Monitor& monitor, const View<const T, 2>& rows, T factor, in
   for (int64_t c = 0; c < columns; ++c) std::fill(out + c * stride + count, out + (c + 1) * stride, T{0});
 }
 
-namespace {
-
-// The view if its columns are contiguous, else one of a copy in `storage`.
 template <class T>
 View<const T, 4> with_contiguous_columns(Execution& run, Monitor& monitor, const View<const T, 4>& view, Aligned<T>& storage) {
   if (view.strides[3] == 1 || view.shape[3] <= 1 || view.count() == 0) return view;
@@ -41,8 +38,6 @@ View<const T, 4> with_contiguous_columns(Execution& run, Monitor& monitor, const
   });
   return {storage.get(), view.shape, {heads * rows * columns, rows * columns, columns, 1}};
 }
-
-}  // namespace
 
 template <class T>
 KeysAndValues<T>::KeysAndValues(Execution& run, Monitor& monitor, const Problem<T>& problem)
@@ -72,6 +67,7 @@ BiasTable<T>::BiasTable(Execution& run, Monitor& monitor, const Problem<T>& prob
 
 #define SUBQUAD_INSTANTIATE(T)                                                        \
   template void transpose_rows<T>(Monitor&, const View<const T, 2>&, T, int64_t, T*); \
+  template View<const T, 4> with_contiguous_columns<T>(Execution&, Monitor&, const View<const T, 4>&, Aligned<T>&); \
   template class KeysAndValues<T>;                                                    \
   template class BiasTable<T>;
 SUBQUAD_INSTANTIATE(float)

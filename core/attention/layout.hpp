@@ -42,6 +42,10 @@ inline int64_t query_groups(int64_t n_q, int64_t lanes) {
 template <class T>
 void transpose_rows(Monitor& monitor, const View<const T, 2>& rows, T factor, int64_t stride, T* out);
 
+// The view if its columns are contiguous, else one of a copy in `storage`.
+template <class T>
+View<const T, 4> with_contiguous_columns(Execution& run, Monitor& monitor, const View<const T, 4>& view, Aligned<T>& storage);
+
 // Keys and values with contiguous columns, as the kernels read them: in place, or copied where the caller's columns are not.
 template <class T>
 class KeysAndValues {

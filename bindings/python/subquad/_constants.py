@@ -79,6 +79,9 @@ class Method(IntEnum):
     # every visible pair, in the arrays' own precision; time O(n_q n_k (d + d_v)),
     # memory O(n)
     EXACT = 1
+    # causal attention with logits replaced by a conv basis, recovered or fitted; time
+    # O(n (d + d_v)) times logarithms and bases
+    CONV_BASIS = 2
 
 
 class Option(IntEnum):
@@ -101,12 +104,36 @@ class Option(IntEnum):
     # row that sees it and may reach rows beside them, and overflowing logits go
     # unreported.
     CHECK_FINITE = 30
-    # Relative Frobenius error asked of each head's output. No method of this version
-    # takes it: setting it makes attention return SUBQUAD_ERR_UNSUPPORTED.
+    # Error asked for. subquad_conv_basis_fit: mean over rows of |P~[i,:] - P[i,:]|_1.
+    # Attention takes none in this version: setting it there returns
+    # SUBQUAD_ERR_UNSUPPORTED.
     TOL = 40
     # Share of the pairs (up to 1) or exact keys per query (above 1). No method of this
     # version takes it: setting it makes attention return SUBQUAD_ERR_UNSUPPORTED.
     BUDGET = 41
+    # Most bases of a conv basis (k). Required by recovery; a fit takes it instead of
+    # tol.
+    BASES = 50
+    # Entries that a probe of the recovery compares (T). Together with conv_delta it
+    # selects recovery in attention by method conv_basis.
+    CONV_WINDOW = 51
+    # Least l1 distance, over conv_window entries, of columns of different bases
+    # (delta).
+    CONV_DELTA = 52
+    # Largest deviation of a logit from the structure (eps), at most conv_delta / (5
+    # conv_window).
+    CONV_EPS = 53
+    # Kernels hold B[r] = b[0] + .. + b[r], the logits themselves, not the increments
+    # b[r].
+    CUMULATIVE = 54
+    # Outputs do not change by a bit when later values do: lags inside a block by direct
+    # products.
+    STRICT_CAUSAL = 55
+    # How gradients by method conv_basis are computed: SUBQUAD_METHOD_EXACT or
+    # SUBQUAD_METHOD_CONV_BASIS. Unset: the faster.
+    BACKWARD = 56
+    # Seed of what is sampled: the rows on which a fit measures its error.
+    SEED = 57
 
 
 class ReportKey(IntEnum):
@@ -124,6 +151,30 @@ class ReportKey(IntEnum):
     SIMD_TARGET = 14
     # memory that the call took beyond its arrays, in bytes
     WORKSPACE_BYTES = 15
+    # bases of each head, in order of batch and head
+    BASES = 20
+    # columns that recovery looked at the first conv_window entries of, most over heads
+    PROBES = 21
+    # columns of logits computed whole, most over heads
+    COLUMNS = 22
+    # rows per block of the transforms, largest over heads; 0 when all was done by
+    # direct products
+    BLOCK = 23
+    # transforms of one block at different magnitudes, most over blocks and heads; 1
+    # when one served
+    LAYERS = 24
+    # rows computed by direct products for the sake of accuracy, over all heads
+    DIRECT_ROWS = 25
+    # mean over the sampled rows of each head of |P~[i,:] - P[i,:]|_1, in order of batch
+    # and head
+    ERROR_MEAN = 26
+    # largest over the sampled rows of each head of |P~[i,:] - P[i,:]|_1, in order of
+    # batch and head
+    ERROR_MAX = 27
+    # rows per head on which the errors were measured
+    SAMPLED_ROWS = 28
+    # 2 tanh(conv_eps): bound of |O~ - O| / max|V| where the recovery's conditions hold
+    ERROR_BOUND = 29
     # version of the library
     VERSION = 50
     # SIMD targets that this build and processor offer, best first
@@ -186,6 +237,7 @@ CONSTANTS = {
     "SUBQUAD_INT64": 4,
     "SUBQUAD_MAX_NDIM": 4,
     "SUBQUAD_METHOD_EXACT": 1,
+    "SUBQUAD_METHOD_CONV_BASIS": 2,
     "SUBQUAD_OPTION_METHOD": 10,
     "SUBQUAD_OPTION_CAUSAL": 20,
     "SUBQUAD_OPTION_CAUSAL_OFFSET": 21,
@@ -195,6 +247,14 @@ CONSTANTS = {
     "SUBQUAD_OPTION_CHECK_FINITE": 30,
     "SUBQUAD_OPTION_TOL": 40,
     "SUBQUAD_OPTION_BUDGET": 41,
+    "SUBQUAD_OPTION_BASES": 50,
+    "SUBQUAD_OPTION_CONV_WINDOW": 51,
+    "SUBQUAD_OPTION_CONV_DELTA": 52,
+    "SUBQUAD_OPTION_CONV_EPS": 53,
+    "SUBQUAD_OPTION_CUMULATIVE": 54,
+    "SUBQUAD_OPTION_STRICT_CAUSAL": 55,
+    "SUBQUAD_OPTION_BACKWARD": 56,
+    "SUBQUAD_OPTION_SEED": 57,
     "SUBQUAD_TYPE_BOOL": 1,
     "SUBQUAD_TYPE_INT": 2,
     "SUBQUAD_TYPE_FLOAT": 3,
@@ -205,6 +265,16 @@ CONSTANTS = {
     "SUBQUAD_REPORT_THREADS": 13,
     "SUBQUAD_REPORT_SIMD_TARGET": 14,
     "SUBQUAD_REPORT_WORKSPACE_BYTES": 15,
+    "SUBQUAD_REPORT_BASES": 20,
+    "SUBQUAD_REPORT_PROBES": 21,
+    "SUBQUAD_REPORT_COLUMNS": 22,
+    "SUBQUAD_REPORT_BLOCK": 23,
+    "SUBQUAD_REPORT_LAYERS": 24,
+    "SUBQUAD_REPORT_DIRECT_ROWS": 25,
+    "SUBQUAD_REPORT_ERROR_MEAN": 26,
+    "SUBQUAD_REPORT_ERROR_MAX": 27,
+    "SUBQUAD_REPORT_SAMPLED_ROWS": 28,
+    "SUBQUAD_REPORT_ERROR_BOUND": 29,
     "SUBQUAD_REPORT_VERSION": 50,
     "SUBQUAD_REPORT_SIMD_TARGETS": 51,
     "SUBQUAD_REPORT_BLAS": 52,

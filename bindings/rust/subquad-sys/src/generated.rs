@@ -67,6 +67,8 @@ pub const SUBQUAD_INT64: i32 = 4;
 pub const SUBQUAD_MAX_NDIM: i32 = 4;
 /// every visible pair, in the arrays' own precision; time O(n_q n_k (d + d_v)), memory O(n)
 pub const SUBQUAD_METHOD_EXACT: i32 = 1;
+/// causal attention with logits replaced by a conv basis, recovered or fitted; time O(n (d + d_v)) times logarithms and bases
+pub const SUBQUAD_METHOD_CONV_BASIS: i32 = 2;
 /// How attention is computed: one of SUBQUAD_METHOD_*.
 pub const SUBQUAD_OPTION_METHOD: i32 = 10;
 /// Query i sees only keys at positions <= i + causal_offset.
@@ -81,10 +83,26 @@ pub const SUBQUAD_OPTION_LAG_MIN: i32 = 23;
 pub const SUBQUAD_OPTION_KEY_OFFSET: i32 = 24;
 /// Look for NaN and infinities in the inputs first. Switched off, a NaN reaches every row that sees it and may reach rows beside them, and overflowing logits go unreported.
 pub const SUBQUAD_OPTION_CHECK_FINITE: i32 = 30;
-/// Relative Frobenius error asked of each head's output. No method of this version takes it: setting it makes attention return SUBQUAD_ERR_UNSUPPORTED.
+/// Error asked for. subquad_conv_basis_fit: mean over rows of |P~[i,:] - P[i,:]|_1. Attention takes none in this version: setting it there returns SUBQUAD_ERR_UNSUPPORTED.
 pub const SUBQUAD_OPTION_TOL: i32 = 40;
 /// Share of the pairs (up to 1) or exact keys per query (above 1). No method of this version takes it: setting it makes attention return SUBQUAD_ERR_UNSUPPORTED.
 pub const SUBQUAD_OPTION_BUDGET: i32 = 41;
+/// Most bases of a conv basis (k). Required by recovery; a fit takes it instead of tol.
+pub const SUBQUAD_OPTION_BASES: i32 = 50;
+/// Entries that a probe of the recovery compares (T). Together with conv_delta it selects recovery in attention by method conv_basis.
+pub const SUBQUAD_OPTION_CONV_WINDOW: i32 = 51;
+/// Least l1 distance, over conv_window entries, of columns of different bases (delta).
+pub const SUBQUAD_OPTION_CONV_DELTA: i32 = 52;
+/// Largest deviation of a logit from the structure (eps), at most conv_delta / (5 conv_window).
+pub const SUBQUAD_OPTION_CONV_EPS: i32 = 53;
+/// Kernels hold B[r] = b[0] + .. + b[r], the logits themselves, not the increments b[r].
+pub const SUBQUAD_OPTION_CUMULATIVE: i32 = 54;
+/// Outputs do not change by a bit when later values do: lags inside a block by direct products.
+pub const SUBQUAD_OPTION_STRICT_CAUSAL: i32 = 55;
+/// How gradients by method conv_basis are computed: SUBQUAD_METHOD_EXACT or SUBQUAD_METHOD_CONV_BASIS. Unset: the faster.
+pub const SUBQUAD_OPTION_BACKWARD: i32 = 56;
+/// Seed of what is sampled: the rows on which a fit measures its error.
+pub const SUBQUAD_OPTION_SEED: i32 = 57;
 /// 0 or 1
 pub const SUBQUAD_TYPE_BOOL: i32 = 1;
 /// int64_t
@@ -105,6 +123,26 @@ pub const SUBQUAD_REPORT_THREADS: i32 = 13;
 pub const SUBQUAD_REPORT_SIMD_TARGET: i32 = 14;
 /// memory that the call took beyond its arrays, in bytes
 pub const SUBQUAD_REPORT_WORKSPACE_BYTES: i32 = 15;
+/// bases of each head, in order of batch and head
+pub const SUBQUAD_REPORT_BASES: i32 = 20;
+/// columns that recovery looked at the first conv_window entries of, most over heads
+pub const SUBQUAD_REPORT_PROBES: i32 = 21;
+/// columns of logits computed whole, most over heads
+pub const SUBQUAD_REPORT_COLUMNS: i32 = 22;
+/// rows per block of the transforms, largest over heads; 0 when all was done by direct products
+pub const SUBQUAD_REPORT_BLOCK: i32 = 23;
+/// transforms of one block at different magnitudes, most over blocks and heads; 1 when one served
+pub const SUBQUAD_REPORT_LAYERS: i32 = 24;
+/// rows computed by direct products for the sake of accuracy, over all heads
+pub const SUBQUAD_REPORT_DIRECT_ROWS: i32 = 25;
+/// mean over the sampled rows of each head of |P~[i,:] - P[i,:]|_1, in order of batch and head
+pub const SUBQUAD_REPORT_ERROR_MEAN: i32 = 26;
+/// largest over the sampled rows of each head of |P~[i,:] - P[i,:]|_1, in order of batch and head
+pub const SUBQUAD_REPORT_ERROR_MAX: i32 = 27;
+/// rows per head on which the errors were measured
+pub const SUBQUAD_REPORT_SAMPLED_ROWS: i32 = 28;
+/// 2 tanh(conv_eps): bound of |O~ - O| / max|V| where the recovery's conditions hold
+pub const SUBQUAD_REPORT_ERROR_BOUND: i32 = 29;
 /// version of the library
 pub const SUBQUAD_REPORT_VERSION: i32 = 50;
 /// SIMD targets that this build and processor offer, best first
@@ -153,6 +191,10 @@ pub const CONSTANTS: &[(&str, i64)] = &[
     ("SUBQUAD_INT64", SUBQUAD_INT64 as i64),
     ("SUBQUAD_MAX_NDIM", SUBQUAD_MAX_NDIM as i64),
     ("SUBQUAD_METHOD_EXACT", SUBQUAD_METHOD_EXACT as i64),
+    (
+        "SUBQUAD_METHOD_CONV_BASIS",
+        SUBQUAD_METHOD_CONV_BASIS as i64,
+    ),
     ("SUBQUAD_OPTION_METHOD", SUBQUAD_OPTION_METHOD as i64),
     ("SUBQUAD_OPTION_CAUSAL", SUBQUAD_OPTION_CAUSAL as i64),
     (
@@ -171,6 +213,26 @@ pub const CONSTANTS: &[(&str, i64)] = &[
     ),
     ("SUBQUAD_OPTION_TOL", SUBQUAD_OPTION_TOL as i64),
     ("SUBQUAD_OPTION_BUDGET", SUBQUAD_OPTION_BUDGET as i64),
+    ("SUBQUAD_OPTION_BASES", SUBQUAD_OPTION_BASES as i64),
+    (
+        "SUBQUAD_OPTION_CONV_WINDOW",
+        SUBQUAD_OPTION_CONV_WINDOW as i64,
+    ),
+    (
+        "SUBQUAD_OPTION_CONV_DELTA",
+        SUBQUAD_OPTION_CONV_DELTA as i64,
+    ),
+    ("SUBQUAD_OPTION_CONV_EPS", SUBQUAD_OPTION_CONV_EPS as i64),
+    (
+        "SUBQUAD_OPTION_CUMULATIVE",
+        SUBQUAD_OPTION_CUMULATIVE as i64,
+    ),
+    (
+        "SUBQUAD_OPTION_STRICT_CAUSAL",
+        SUBQUAD_OPTION_STRICT_CAUSAL as i64,
+    ),
+    ("SUBQUAD_OPTION_BACKWARD", SUBQUAD_OPTION_BACKWARD as i64),
+    ("SUBQUAD_OPTION_SEED", SUBQUAD_OPTION_SEED as i64),
     ("SUBQUAD_TYPE_BOOL", SUBQUAD_TYPE_BOOL as i64),
     ("SUBQUAD_TYPE_INT", SUBQUAD_TYPE_INT as i64),
     ("SUBQUAD_TYPE_FLOAT", SUBQUAD_TYPE_FLOAT as i64),
@@ -186,6 +248,28 @@ pub const CONSTANTS: &[(&str, i64)] = &[
     (
         "SUBQUAD_REPORT_WORKSPACE_BYTES",
         SUBQUAD_REPORT_WORKSPACE_BYTES as i64,
+    ),
+    ("SUBQUAD_REPORT_BASES", SUBQUAD_REPORT_BASES as i64),
+    ("SUBQUAD_REPORT_PROBES", SUBQUAD_REPORT_PROBES as i64),
+    ("SUBQUAD_REPORT_COLUMNS", SUBQUAD_REPORT_COLUMNS as i64),
+    ("SUBQUAD_REPORT_BLOCK", SUBQUAD_REPORT_BLOCK as i64),
+    ("SUBQUAD_REPORT_LAYERS", SUBQUAD_REPORT_LAYERS as i64),
+    (
+        "SUBQUAD_REPORT_DIRECT_ROWS",
+        SUBQUAD_REPORT_DIRECT_ROWS as i64,
+    ),
+    (
+        "SUBQUAD_REPORT_ERROR_MEAN",
+        SUBQUAD_REPORT_ERROR_MEAN as i64,
+    ),
+    ("SUBQUAD_REPORT_ERROR_MAX", SUBQUAD_REPORT_ERROR_MAX as i64),
+    (
+        "SUBQUAD_REPORT_SAMPLED_ROWS",
+        SUBQUAD_REPORT_SAMPLED_ROWS as i64,
+    ),
+    (
+        "SUBQUAD_REPORT_ERROR_BOUND",
+        SUBQUAD_REPORT_ERROR_BOUND as i64,
     ),
     ("SUBQUAD_REPORT_VERSION", SUBQUAD_REPORT_VERSION as i64),
     (
@@ -261,6 +345,18 @@ pub struct subquad_options {
 /// ```
 #[repr(C)]
 pub struct subquad_report {
+    _data: [u8; 0],
+    _marker: PhantomData<(*mut u8, PhantomPinned)>,
+}
+
+/// ```text
+/// Lower-triangular n x n matrices of logits with k bases, per head: H = sum_r conv(b_r, n - s_r), with starts
+/// 0 <= s_0 < s_1 < .. < s_(k-1) < n. Basis r adds b_r[i-j] at every i >= j >= s_r. In cumulative form, B_r = b_0 + .. + b_r, it reads
+///   H[i,j] = B_r[i-j] for s_r <= j < s_(r+1),   H[i,j] = 0 for j < s_0,   j <= i          (docs/math/conv_basis.md)
+/// A basis is read-only once made: share it between threads. It keeps its own copy of everything.
+/// ```
+#[repr(C)]
+pub struct subquad_conv_basis {
     _data: [u8; 0],
     _marker: PhantomData<(*mut u8, PhantomPinned)>,
 }
@@ -631,7 +727,7 @@ unsafe extern "C" {
     ) -> subquad_status;
 
     /// ```text
-    /// Softmax attention, every visible pair:
+    /// Softmax attention, every visible pair unless METHOD says otherwise:
     ///   o[i,:] = sum_j A[i,j] v[j,:] / sum_j A[i,j],   lse[i] = log sum_j A[i,j],   A and positions as at the top of this header.
     ///   q: [.., H_q, n_q, d]   k: [.., H_kv, n_k, d]   v: [.., H_kv, n_k, d_v]
     ///   o (written): [.., H_q, n_q, d_v]   lse (written): [.., H_q, n_q]
@@ -641,14 +737,17 @@ unsafe extern "C" {
     ///               gains lag_bias[h, t - lag_min]. The table must cover every lag of a visible pair.
     ///   key_ranges: NULL or int64 [batch or 1, 2] with (start, end): only keys at positions start <= j + key_offset < end are seen
     ///               (padding on either side). start <= end; ranges may reach beyond the keys.
-    ///   lse, report: may be NULL.   options: METHOD, CAUSAL, CAUSAL_OFFSET, SCALE, LAG_MIN, KEY_OFFSET, CHECK_FINITE.
+    ///   lse, report: may be NULL.   options: METHOD, CAUSAL, CAUSAL_OFFSET, SCALE, LAG_MIN, KEY_OFFSET, CHECK_FINITE; for METHOD
+    ///   CONV_BASIS those of subquad_conv_basis_recover (CONV_WINDOW and CONV_DELTA given) or subquad_conv_basis_fit, and STRICT_CAUSAL.
+    ///   CONV_BASIS needs CAUSAL, n_q = n_k and no key_ranges; it recovers the basis of scale q k', adds lag_bias to its kernels, and applies it.
     /// Time O(H_q n_q n_k (d + d_v)). Memory beyond the arrays O(threads (d + d_v)), and: a copy of k or v whose last axis has a
     /// stride other than 1; a copy of lag_bias; with n_q <= 4, O(H_q n_q (d_v n_k / 2048 + d)) for partial results.
     /// The same bits for any number of threads. With CHECK_FINITE all of q, k, v, lag_bias is looked at, keys out of range too.
     /// Owns:    arrays are the caller's; nothing is kept after the return.
     /// Errors:  SUBQUAD_ERR_NULL, SHAPE, DTYPE (mixed dtypes too), STRIDE, ALIAS, SIZE, NONFINITE (the message has the first bad
     ///          index), CONFLICT (n_q != n_k and no CAUSAL_OFFSET where it matters), VALUE (lag_bias too short, start > end),
-    ///          UNSUPPORTED (TOL, BUDGET, dense masks), OVERFLOW, MEMORY, WORKSPACE, BUSY, THREADS, CANCELLED.
+    ///          UNSUPPORTED (TOL, BUDGET, dense masks, CONV_BASIS without CAUSAL or with key_ranges), OVERFLOW, MEMORY, WORKSPACE, BUSY,
+    ///          THREADS, CANCELLED; for CONV_BASIS also those of recovery and fit.
     /// Threads: one call at a time per context.
     /// Since:   0.1
     /// ```
@@ -673,6 +772,8 @@ unsafe extern "C" {
     ///   NULL without lag_bias. With grouped heads dk, dv are summed over the query heads of a group, d_lag_bias over batch, and over
     ///   heads where lag_bias has one row.
     ///   For a slice of keys (KEY_OFFSET) give the o and lse of the merged whole: dk, dv are final, the dq of the slices add up.
+    ///   With METHOD CONV_BASIS the basis is found again and subquad_conv_basis_backward does the rest; o and lse are not read, and
+    ///   d_lag_bias is not supported.
     /// Time about 2.5 times the forward's. Memory beyond the arrays: that of the forward call, and n_q (2 d + d_v) entries for as many
     /// query heads as fit into 64 MiB, at least one. The same bits for any number of threads.
     /// Owns:    arrays are the caller's; nothing is kept after the return.
@@ -697,6 +798,312 @@ unsafe extern "C" {
         d_lag_bias: *const subquad_array,
         report: *mut subquad_report,
     ) -> subquad_status;
+
+    /// ```text
+    /// A conv basis from its starts and kernels.
+    ///   starts:  int64 [.., k], strictly increasing in [0, n); entries equal to n at the end mark bases that a head lacks.
+    ///   kernels: [.., k, n], float32 or float64, with .. as [batch], [heads] of attention; row r holds b_r (B_r with CUMULATIVE) in its
+    ///            first n - s_r entries, the rest is never read. k may be 0: the zero matrix. A Toeplitz matrix (a lag bias, a stationary
+    ///            kernel) is k = 1, starts = {0}, kernels = its first column.
+    ///   options: CUMULATIVE, CHECK_FINITE.
+    /// Owns:    *basis_out is the caller's; the arrays are copied.
+    /// Errors:  SUBQUAD_ERR_NULL, SHAPE, DTYPE, STRIDE, SIZE, VALUE (starts out of order or range), NONFINITE, OVERFLOW (a sum b_0 + ..
+    ///          overflows), MEMORY, BUSY, THREADS, CANCELLED; then *basis_out = NULL.
+    /// Threads: one call at a time per context.
+    /// Since:   0.1
+    /// ```
+    pub fn subquad_conv_basis_create(
+        context: *mut subquad_context,
+        options: *const subquad_options,
+        starts: *const subquad_array,
+        kernels: *const subquad_array,
+        basis_out: *mut *mut subquad_conv_basis,
+    ) -> subquad_status;
+
+    /// ```text
+    /// The conv basis with the fewest bases of a lower-triangular matrix, exactly: any such matrix has one with k <= n.
+    ///   h: [.., n, n]; entries above the diagonal must be 0. A basis starts at each column that is not the one before it, cut.
+    ///   options: CHECK_FINITE.
+    /// Owns:    *basis_out is the caller's; it takes up to twice the memory of h.
+    /// Errors:  SUBQUAD_ERR_NULL, SHAPE, DTYPE, STRIDE, SIZE, VALUE (an entry above the diagonal), NONFINITE, MEMORY, BUSY, THREADS,
+    ///          CANCELLED; then *basis_out = NULL.
+    /// Threads: one call at a time per context.
+    /// Since:   0.1
+    /// ```
+    pub fn subquad_conv_basis_from_dense(
+        context: *mut subquad_context,
+        options: *const subquad_options,
+        h: *const subquad_array,
+        basis_out: *mut *mut subquad_conv_basis,
+    ) -> subquad_status;
+
+    /// ```text
+    /// Recover the conv basis of H = M * (scale q k') [CONV, sec. 3] from O(k log n) short probes and k whole columns, O(k n d) in all.
+    ///   A column j opens a new basis where |H[j..j+T-1, j] - H[s..s+T-1, s]|_1 >= delta / 2, s the last start (0 in place of the second
+    ///   term before the first start); starts are found by binary search. T = CONV_WINDOW, delta = CONV_DELTA, eps = CONV_EPS.
+    ///   Where H is within eps of a matrix with at most BASES bases that is (T, delta)-non-degenerate, starts are exact and
+    ///   attention errs by at most 2 tanh(eps) max|v|. Where it is not, what comes back may be far off: see subquad_conv_basis_fit.
+    ///   q: [.., H_q, n, d]   k: [.., H_kv, n, d]; the basis has the heads of q.
+    ///   options: BASES, CONV_WINDOW, CONV_DELTA (all three required), CONV_EPS <= delta / (5 T), SCALE, CHECK_FINITE.
+    ///   report:  may be NULL; BASES (found, perhaps fewer than asked for), PROBES <= k ceil(log2 n) + k, COLUMNS, ERROR_BOUND.
+    /// Owns:    *basis_out is the caller's; q and k are not kept.
+    /// Errors:  SUBQUAD_ERR_NULL, SHAPE, DTYPE, STRIDE, SIZE, NONFINITE, CONFLICT (a required option unset), VALUE (T > n, delta = 0,
+    ///          eps > delta / (5 T)), OVERFLOW, MEMORY, WORKSPACE, BUSY, THREADS, CANCELLED; then *basis_out = NULL.
+    /// Threads: one call at a time per context.
+    /// Since:   0.1
+    /// ```
+    pub fn subquad_conv_basis_recover(
+        context: *mut subquad_context,
+        options: *const subquad_options,
+        q: *const subquad_array,
+        k: *const subquad_array,
+        basis_out: *mut *mut subquad_conv_basis,
+        report: *mut subquad_report,
+    ) -> subquad_status;
+
+    /// ```text
+    /// Fit a conv basis to M * (scale q k') for arbitrary q and k, and measure how good it is.
+    ///   Segments of keys are chosen by merging neighbours whose columns, as functions of the lag, are alike; kernel r is the mean of
+    ///   the logits of segment r at each lag, over all pairs, by FFT cross-correlation: O(k d n log n).
+    ///   With BASES: that many, or fewer where segments are equal. With TOL: doubled from 1 until the measured mean error is at most
+    ///   TOL, or a doubling is dearer than exact attention; compare the report's ERROR_MEAN with what was asked. Give one of the two.
+    ///   The error is that of the attention weights, |P~[i,:] - P[i,:]|_1 in [0, 2], on rows sampled by SEED; no row of the output errs
+    ///   by more than it times max|v|. It is an estimate: rows not sampled may be worse.
+    ///   q: [.., H_q, n, d]   k: [.., H_kv, n, d].   options: BASES or TOL, SCALE, SEED, CHECK_FINITE.
+    ///   report:  may be NULL; BASES, ERROR_MEAN, ERROR_MAX, SAMPLED_ROWS.
+    /// Owns:    *basis_out is the caller's; q and k are not kept.
+    /// Errors:  SUBQUAD_ERR_NULL, SHAPE, DTYPE, STRIDE, SIZE, NONFINITE, CONFLICT (none or both of BASES and TOL), OVERFLOW, MEMORY,
+    ///          WORKSPACE, BUSY, THREADS, CANCELLED; then *basis_out = NULL.
+    /// Threads: one call at a time per context.
+    /// Since:   0.1
+    /// ```
+    pub fn subquad_conv_basis_fit(
+        context: *mut subquad_context,
+        options: *const subquad_options,
+        q: *const subquad_array,
+        k: *const subquad_array,
+        basis_out: *mut *mut subquad_conv_basis,
+        report: *mut subquad_report,
+    ) -> subquad_status;
+
+    /// ```text
+    /// Release a basis. NULL is fine.
+    /// Owns:    ends the caller's ownership.
+    /// Errors:  cannot fail.
+    /// Threads: not while another call uses it.
+    /// Since:   0.1
+    /// ```
+    pub fn subquad_conv_basis_destroy(basis: *mut subquad_conv_basis);
+
+    /// ```text
+    /// What an array must be to take all kernels: kernels_out gets the dtype, ndim = 4, shape [batch, heads, k, n] with k the most bases
+    /// of a head, row-major strides, and data = NULL.
+    /// Owns:    nothing.
+    /// Errors:  SUBQUAD_ERR_NULL.
+    /// Threads: any.
+    /// Since:   0.1
+    /// ```
+    pub fn subquad_conv_basis_describe(
+        basis: *const subquad_conv_basis,
+        kernels_out: *mut subquad_array,
+    ) -> subquad_status;
+
+    /// ```text
+    /// Copy starts and kernels out; the arrays make the same basis again in subquad_conv_basis_create.
+    ///   starts (written):  int64 [batch, heads, k]; n for bases that a head lacks.
+    ///   kernels (written): [batch, heads, k, n]; zero where an entry has no meaning. Either may be NULL.
+    ///   options: CUMULATIVE. Kernels are kept in cumulative form: increments are differences, rounded once.
+    /// Owns:    the arrays are the caller's.
+    /// Errors:  SUBQUAD_ERR_NULL, SHAPE, DTYPE, STRIDE, ALIAS, SIZE.
+    /// Threads: any.
+    /// Since:   0.1
+    /// ```
+    pub fn subquad_conv_basis_get(
+        basis: *const subquad_conv_basis,
+        options: *const subquad_options,
+        starts: *const subquad_array,
+        kernels: *const subquad_array,
+    ) -> subquad_status;
+
+    /// ```text
+    /// The exp transform: the conv basis of M * exp(H), with kernels exp(B_r) in cumulative form; a basis of ones comes first where
+    /// s_0 > 0. Multiplying by it gives the numerators of attention, without its scaling: large logits overflow here, not in
+    /// subquad_conv_basis_apply.
+    /// Owns:    *basis_out is the caller's, and independent of basis.
+    /// Errors:  SUBQUAD_ERR_NULL, OVERFLOW, MEMORY, BUSY, THREADS, CANCELLED; then *basis_out = NULL.
+    /// Threads: one call at a time per context.
+    /// Since:   0.1
+    /// ```
+    pub fn subquad_conv_basis_exp(
+        context: *mut subquad_context,
+        basis: *const subquad_conv_basis,
+        basis_out: *mut *mut subquad_conv_basis,
+    ) -> subquad_status;
+
+    /// ```text
+    /// The matrix itself: h[i,j] = H[i,j] for j <= i, 0 above. O(n^2).
+    ///   h (written): [batch, heads, n, n], leading extents of 1 may be left out.
+    /// Owns:    the array is the caller's.
+    /// Errors:  SUBQUAD_ERR_NULL, SHAPE, DTYPE, STRIDE, SIZE, BUSY, THREADS, CANCELLED.
+    /// Threads: one call at a time per context.
+    /// Since:   0.1
+    /// ```
+    pub fn subquad_conv_basis_to_dense(
+        context: *mut subquad_context,
+        basis: *const subquad_conv_basis,
+        h: *const subquad_array,
+    ) -> subquad_status;
+
+    /// ```text
+    /// y = H x, by transforms in blocks: O(n c (n/b + k + log b)) with blocks of b rows.
+    ///   x: [.., H, n, c], any strides   y (written): the same shape. Extents of batch and heads as the basis has them; c may be 0.
+    ///   Rounding errors are relative to the largest |H| |x| of the rows and lags that share a transform, not to each entry of y.
+    ///   options: STRICT_CAUSAL, CHECK_FINITE.   report: may be NULL; BLOCK.
+    /// Owns:    arrays are the caller's.
+    /// Errors:  SUBQUAD_ERR_NULL, SHAPE, DTYPE, STRIDE, ALIAS, SIZE, NONFINITE, OVERFLOW, MEMORY, WORKSPACE, BUSY, THREADS, CANCELLED.
+    /// Threads: one call at a time per context; any number of calls may use one basis. The same bits for any number of threads.
+    /// Since:   0.1
+    /// ```
+    pub fn subquad_conv_basis_multiply(
+        context: *mut subquad_context,
+        options: *const subquad_options,
+        basis: *const subquad_conv_basis,
+        x: *const subquad_array,
+        y: *const subquad_array,
+        report: *mut subquad_report,
+    ) -> subquad_status;
+
+    /// ```text
+    /// y = H' x. Everything else as subquad_conv_basis_multiply; STRICT_CAUSAL has no meaning here and is ignored.
+    /// Owns:    arrays are the caller's.
+    /// Errors:  as subquad_conv_basis_multiply.
+    /// Threads: one call at a time per context; any number of calls may use one basis. The same bits for any number of threads.
+    /// Since:   0.1
+    /// ```
+    pub fn subquad_conv_basis_multiply_transposed(
+        context: *mut subquad_context,
+        options: *const subquad_options,
+        basis: *const subquad_conv_basis,
+        x: *const subquad_array,
+        y: *const subquad_array,
+        report: *mut subquad_report,
+    ) -> subquad_status;
+
+    /// ```text
+    /// Causal softmax attention with the logits H:   o = D^-1 A v,   A = M * exp(H),   D = diag(A 1),   lse = log of D's diagonal.
+    ///   v: [.., H_v, n, d_v], the basis's heads a multiple of H_v, as for grouped heads   o (written): [.., H, n, d_v]
+    ///   lse (written): [.., H, n], may be NULL.
+    ///   |o - o_exact| <= 1e-4 max_j|v[j,c]| in float32 for logits in [-80, 80], 1e-9 in float64 for [-600, 600], whatever H: rows that one
+    ///   transform does not serve are computed at other magnitudes, in double precision, or by direct products (report: LAYERS,
+    ///   DIRECT_ROWS); where little range is used the error is of the order of round-off. lse is accurate to round-off.
+    ///   Output i depends on values j > i of its own block by no more than round-off of the block's values; with STRICT_CAUSAL not by a bit.
+    ///   options: STRICT_CAUSAL, CHECK_FINITE.   report: may be NULL; BLOCK, LAYERS, DIRECT_ROWS, PAIRS.
+    /// Owns:    arrays are the caller's.
+    /// Errors:  as subquad_conv_basis_multiply.
+    /// Threads: one call at a time per context; any number of calls may use one basis. The same bits for any number of threads.
+    /// Since:   0.1
+    /// ```
+    pub fn subquad_conv_basis_apply(
+        context: *mut subquad_context,
+        options: *const subquad_options,
+        basis: *const subquad_conv_basis,
+        v: *const subquad_array,
+        o: *const subquad_array,
+        lse: *const subquad_array,
+        report: *mut subquad_report,
+    ) -> subquad_status;
+
+    /// ```text
+    /// The transpose of softmax attention: y = A' D^-1 x, so that <x, o(v)> = <y, v>.
+    ///   x: [.., H, n, c]   y (written): the same shape; sums over grouped heads are the caller's.
+    ///   |y - y_exact| <= 1e-4 (float32, logits in [-80, 80]) or 1e-9 (float64, [-600, 600]) times the sum of the largest |x| of each block.
+    ///   options: CHECK_FINITE.   report: may be NULL; BLOCK, LAYERS, DIRECT_ROWS, PAIRS.
+    /// Owns:    arrays are the caller's.
+    /// Errors:  as subquad_conv_basis_multiply.
+    /// Threads: one call at a time per context; any number of calls may use one basis. The same bits for any number of threads.
+    /// Since:   0.1
+    /// ```
+    pub fn subquad_conv_basis_apply_transposed(
+        context: *mut subquad_context,
+        options: *const subquad_options,
+        basis: *const subquad_conv_basis,
+        x: *const subquad_array,
+        y: *const subquad_array,
+        report: *mut subquad_report,
+    ) -> subquad_status;
+
+    /// ```text
+    /// Gradients of o = P~ v, with the weights P~ of the basis in place of softmax(scale q k'): dS~ = P~ * (d_o v' - rowsum(d_o * o)),
+    ///   dq = scale dS~ k,   dk = scale dS~' q,   dv = P~' d_o,   by 2 (d_v + 1) applies to d columns: O(k n d d_v log n), memory O(n d).
+    ///   q, k, v, d_o: as in subquad_attention (grouped heads too)   dq, dk, dv (written): shaped like q, k, v; each may be NULL.
+    ///   The basis is what recovery or a fit made of q and k with the same SCALE. Where the recovery's conditions hold,
+    ///   |dS~[i,:] - dS[i,:]|_1 <= 6 tanh(eps) |d_o[i,:]|_1 max|v|.
+    ///   options: BACKWARD (unset: exact attention's gradients, recomputed from q and k, where they are cheaper), SCALE, CHECK_FINITE.
+    ///   report: may be NULL; METHOD (what ran), BLOCK, LAYERS, DIRECT_ROWS, PAIRS.
+    /// Owns:    arrays are the caller's.
+    /// Errors:  as subquad_conv_basis_multiply.
+    /// Threads: one call at a time per context; any number of calls may use one basis. The same bits for any number of threads.
+    /// Since:   0.1
+    /// ```
+    pub fn subquad_conv_basis_backward(
+        context: *mut subquad_context,
+        options: *const subquad_options,
+        basis: *const subquad_conv_basis,
+        q: *const subquad_array,
+        k: *const subquad_array,
+        v: *const subquad_array,
+        d_o: *const subquad_array,
+        dq: *const subquad_array,
+        dk: *const subquad_array,
+        dv: *const subquad_array,
+        report: *mut subquad_report,
+    ) -> subquad_status;
+
+    /// ```text
+    /// The training problem of [CONV]: loss and gradient in X of one attention layer.
+    ///   loss = 0.5 |D(X)^-1 (M * exp(scale A1 X A2')) A3 Y - E|_F^2,   grad_x = d loss / d X
+    ///   a1, a2, a3: [n, d]   x: [d, d]   y: [d, d_v]   e: [n, d_v]   grad_x (written): [d, d], may be NULL.
+    ///   options: METHOD (EXACT, or CONV_BASIS: logits recovered with CONV_WINDOW and CONV_DELTA, fitted with BASES alone), BASES,
+    ///            CONV_WINDOW, CONV_DELTA, CONV_EPS, BACKWARD, SCALE (unset: 1), SEED, CHECK_FINITE.
+    ///   report: may be NULL; as the forward call's.
+    /// Owns:    arrays are the caller's.
+    /// Errors:  as subquad_attention and subquad_conv_basis_recover.
+    /// Threads: one call at a time per context. The same bits for any number of threads.
+    /// Since:   0.1
+    /// ```
+    pub fn subquad_attention_loss(
+        context: *mut subquad_context,
+        options: *const subquad_options,
+        a1: *const subquad_array,
+        a2: *const subquad_array,
+        a3: *const subquad_array,
+        x: *const subquad_array,
+        y: *const subquad_array,
+        e: *const subquad_array,
+        loss_out: *mut f64,
+        grad_x: *const subquad_array,
+        report: *mut subquad_report,
+    ) -> subquad_status;
+
+    /// ```text
+    /// What FFTW has learnt about this machine (its wisdom, float and double), as text to keep in a file and import in a later process.
+    /// The library plans by estimate, which measures nothing; wisdom from elsewhere makes the transforms of fits faster, and their last
+    /// bits may differ. Each context keeps the plans that it has made.
+    /// Owns:    the text belongs to the library and holds until this thread's next export: copy it.
+    /// Errors:  SUBQUAD_ERR_NULL, SUBQUAD_ERR_MEMORY.
+    /// Threads: any.
+    /// Since:   0.1
+    /// ```
+    pub fn subquad_wisdom_export(text_out: *mut *const c_char) -> subquad_status;
+
+    /// ```text
+    /// Add wisdom that subquad_wisdom_export wrote. FFTW shares it with every user in the process.
+    /// Owns:    the text is copied.
+    /// Errors:  SUBQUAD_ERR_NULL, SUBQUAD_ERR_VALUE when the text is not such wisdom.
+    /// Threads: any.
+    /// Since:   0.1
+    /// ```
+    pub fn subquad_wisdom_import(text: *const c_char) -> subquad_status;
 
     /// ```text
     /// Join attention over disjoint sets of keys, each computed by its own call (see KEY_OFFSET):
