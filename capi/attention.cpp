@@ -1,6 +1,7 @@
 #include "capi/attention_arguments.hpp"
 #include "capi/barrier.hpp"
 #include "capi/call_report.hpp"
+#include "capi/conv_attention.hpp"
 #include "core/attention/exact.hpp"
 
 using namespace subquad;
@@ -78,9 +79,16 @@ subquad_status subquad_attention(subquad_context* context, const subquad_options
     capi::with_floating(q->dtype, [&](auto zero) {
       using T = decltype(zero);
       const auto problem = arguments.problem<T>(run);
-      attention::exact_forward<T>(run, problem, arguments.checks_values(), capi::view_of<T, 4>(output),
-                                  capi::view_of<T, 3>(lse_output));
-      call.write(report, run, "exact", problem.pairs());
+      const auto o_view = capi::view_of<T, 4>(output);
+      const auto lse_view = capi::view_of<T, 3>(lse_output);
+      if (arguments.method() == SUBQUAD_METHOD_EXACT) {
+        attention::exact_forward<T>(run, problem, arguments.checks_values(), o_view, lse_view);
+        return call.write(report, run, "exact", problem.pairs());
+      }
+      capi::check_conv_problem(problem, arguments.options);
+      const auto basis = capi::basis_of_problem(run, problem, arguments.options, call);
+      capi::conv_attention(run, basis, problem.v, arguments.options, call, o_view, lse_view);
+      call.write(report, run, "conv_basis", problem.pairs());
     });
   });
 }
@@ -107,9 +115,18 @@ subquad_status subquad_attention_backward(subquad_context* context, const subqua
       if (arguments.checks_values()) gradient.check_values<T>(run);
       const attention::Gradients<T> results{capi::view_of<T, 4>(gradient.dq), capi::view_of<T, 4>(gradient.dk),
                                             capi::view_of<T, 4>(gradient.dv), capi::view_of<T, 2>(gradient.d_lag_bias)};
-      attention::exact_backward<T>(run, problem, arguments.checks_values(), capi::view_of<const T, 4>(gradient.o),
-                                   capi::view_of<const T, 3>(gradient.lse), capi::view_of<const T, 4>(gradient.d_o), results);
-      call.write(report, run, "exact", problem.pairs());
+      const auto d_o_view = capi::view_of<const T, 4>(gradient.d_o);
+      if (arguments.method() == SUBQUAD_METHOD_EXACT) {
+        attention::exact_backward<T>(run, problem, arguments.checks_values(), capi::view_of<const T, 4>(gradient.o),
+                                     capi::view_of<const T, 3>(gradient.lse), d_o_view, results);
+        return call.write(report, run, "exact", problem.pairs());
+      }
+      if (gradient.d_lag_bias)
+        throw Error(Status::err_unsupported, "d_lag_bias is given, but method conv_basis computes no gradient of lag_bias");
+      capi::check_conv_problem(problem, arguments.options);
+      const auto basis = capi::basis_of_problem(run, problem, arguments.options, call);
+      const char* method = capi::conv_attention_backward(run, basis, problem, arguments.options, call, d_o_view, results);
+      call.write(report, run, method, problem.pairs());
     });
   });
 }

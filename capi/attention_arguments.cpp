@@ -42,13 +42,22 @@ void AttentionArguments::check() const {
   check_options();
 }
 
-void AttentionArguments::check_options() const {
+void check_method_options(const subquad_options& options) {
   for (const auto& row : tables::kOptions) {
-    if ((row.id == SUBQUAD_OPTION_TOL || row.id == SUBQUAD_OPTION_BUDGET) && options.is_set(row.id)) {
-      throw Error(Status::err_unsupported, std::string(row.name) + " is " + text(options.get_float(row.id)) +
-                                               ", but method exact, the only one in this version, takes none: leave it unset");
-    }
+    if (!options.is_set(row.id)) continue;
+    const std::string given = std::string(row.name) + " is " +
+                              (row.type == SUBQUAD_TYPE_FLOAT ? text(options.get_float(row.id)) : text(options.get_int(row.id)));
+    if (row.id == SUBQUAD_OPTION_TOL || row.id == SUBQUAD_OPTION_BUDGET)
+      throw Error(Status::err_unsupported, given + ", but attention takes none in this version: leave it unset");
+    const bool of_conv_basis = row.id == SUBQUAD_OPTION_BASES || row.id == SUBQUAD_OPTION_CONV_WINDOW ||
+                               row.id == SUBQUAD_OPTION_CONV_DELTA || row.id == SUBQUAD_OPTION_BACKWARD;
+    if (of_conv_basis && options.get_int(SUBQUAD_OPTION_METHOD) == SUBQUAD_METHOD_EXACT)
+      throw Error(Status::err_conflict, given + ", but method is exact, which takes none");
   }
+}
+
+void AttentionArguments::check_options() const {
+  check_method_options(options);
   const bool uses_lags = options.get_int(SUBQUAD_OPTION_CAUSAL) != 0 || lag_bias;
   if (uses_lags && q.extent(2) != k.extent(2) && !options.is_set(SUBQUAD_OPTION_CAUSAL_OFFSET)) {
     throw Error(Status::err_conflict,

@@ -8,6 +8,9 @@
 
 namespace subquad::capi {
 
+// Throws when an option is set that the method does not take.
+void check_method_options(const subquad_options& options);
+
 struct AttentionArguments {
   Argument q, k, v, lag_bias, key_ranges;
   const subquad_options& options;
@@ -26,6 +29,7 @@ struct AttentionArguments {
   template <class T>
   attention::Problem<T> problem(Execution& run) const;
 
+  int64_t method() const { return options.get_int(SUBQUAD_OPTION_METHOD); }
   bool checks_values() const { return options.get_int(SUBQUAD_OPTION_CHECK_FINITE) != 0; }
 
  private:

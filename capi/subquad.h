@@ -537,7 +537,7 @@ SUBQUAD_API subquad_status subquad_info(subquad_context* context, subquad_report
  * The same bits for any number of threads. With CHECK_FINITE all of q, k, v, lag_bias is looked at, keys out of range too.
  * Owns:    arrays are the caller's; nothing is kept after the return.
  * Errors:  SUBQUAD_ERR_NULL, SHAPE, DTYPE (mixed dtypes too), STRIDE, ALIAS, SIZE, NONFINITE (the message has the first bad
- *          index), CONFLICT (n_q != n_k and no CAUSAL_OFFSET where it matters), VALUE (lag_bias too short, start > end),
+ *          index), CONFLICT (n_q != n_k and no CAUSAL_OFFSET where it matters; an option of CONV_BASIS with EXACT), VALUE (lag_bias too short, start > end),
  *          UNSUPPORTED (TOL, BUDGET, dense masks, CONV_BASIS without CAUSAL or with key_ranges), OVERFLOW, MEMORY, WORKSPACE, BUSY,
  *          THREADS, CANCELLED; for CONV_BASIS also those of recovery and fit.
  * Threads: one call at a time per context.

@@ -51,6 +51,15 @@ std::vector<int64_t> starts_of_dense(Monitor& monitor, const View<const T, 4>& h
   return starts;
 }
 
+// The starts of a head with one at column 0, and how many (0 or 1) that puts before its own.
+template <class T>
+std::pair<std::vector<int64_t>, int64_t> starts_from_zero(const ConvHead<T>& head) {
+  std::vector<int64_t> starts = head.starts();
+  const int64_t lead = head.n() > 0 && (starts.empty() || starts.front() > 0) ? 1 : 0;
+  if (lead > 0) starts.insert(starts.begin(), 0);
+  return {std::move(starts), lead};
+}
+
 }  // namespace
 
 template <class T>
@@ -137,13 +146,11 @@ ConvBasis<T> conv_exp(Execution& run, const ConvBasis<T>& basis) {
   Monitor monitor(run.ticker, 0);
   return gather<T>(basis.batch, basis.heads, basis.n, [&](int64_t b, int64_t h) {
     const ConvHead<T>& from = basis.head(b, h);
-    std::vector<int64_t> starts = from.starts();
-    const bool ones = basis.n > 0 && (starts.empty() || starts.front() > 0);
-    if (ones) starts.insert(starts.begin(), 0);
-    ConvHead<T> head(basis.n, std::move(starts));
-    if (ones) std::fill(head.kernel(0), head.kernel(0) + head.length(0), T{1});
+    const auto [starts, lead] = starts_from_zero(from);
+    ConvHead<T> head(basis.n, starts);
+    if (lead > 0) std::fill(head.kernel(0), head.kernel(0) + head.length(0), T{1});
     for (int64_t r = 0; r < from.bases(); ++r) {
-      T* const to = head.kernel(r + (ones ? 1 : 0));
+      T* const to = head.kernel(r + lead);
       for (int64_t lag = 0; lag < from.length(r); ++lag) {
         to[lag] = std::exp(from.kernel(r)[lag]);
         if (!std::isfinite(to[lag]))
@@ -156,12 +163,29 @@ ConvBasis<T> conv_exp(Execution& run, const ConvBasis<T>& basis) {
   });
 }
 
+template <class T>
+ConvBasis<T> conv_add_lag_bias(const ConvBasis<T>& basis, const View<const T, 2>& lag_bias, int64_t lag_min) {
+  return gather<T>(basis.batch, basis.heads, basis.n, [&](int64_t b, int64_t h) {
+    const ConvHead<T>& from = basis.head(b, h);
+    const T* const bias = lag_bias.at(lag_bias.shape[0] == 1 ? 0 : h, -lag_min);
+    const auto [starts, lead] = starts_from_zero(from);
+    ConvHead<T> head(basis.n, starts);
+    for (int64_t r = 0; r < head.bases(); ++r) {
+      const T* const kernel = r < lead ? nullptr : from.kernel(r - lead);
+      for (int64_t lag = 0; lag < head.length(r); ++lag)
+        head.kernel(r)[lag] = bias[lag * lag_bias.strides[1]] + (kernel != nullptr ? kernel[lag] : T{0});
+    }
+    return head;
+  });
+}
+
 #define SUBQUAD_INSTANTIATE(T)                                                                                                \
   template ConvBasis<T> conv_from_kernels<T>(Execution&, const View<const int64_t, 3>&, const View<const T, 4>&, const ConvInput&); \
   template ConvBasis<T> conv_from_dense<T>(Execution&, const View<const T, 4>&);                                              \
   template void conv_to_kernels<T>(const ConvBasis<T>&, ConvKernels, const View<int64_t, 3>&, const View<T, 4>&);             \
   template void conv_to_dense<T>(Execution&, const ConvBasis<T>&, const View<T, 4>&);                                         \
-  template ConvBasis<T> conv_exp<T>(Execution&, const ConvBasis<T>&);
+  template ConvBasis<T> conv_exp<T>(Execution&, const ConvBasis<T>&);                                                          \
+  template ConvBasis<T> conv_add_lag_bias<T>(const ConvBasis<T>&, const View<const T, 2>&, int64_t);
 SUBQUAD_INSTANTIATE(float)
 SUBQUAD_INSTANTIATE(double)
 #undef SUBQUAD_INSTANTIATE

@@ -36,4 +36,8 @@ void conv_to_dense(Execution& run, const ConvBasis<T>& basis, const View<T, 4>& 
 template <class T>
 ConvBasis<T> conv_exp(Execution& run, const ConvBasis<T>& basis);
 
+// The basis of H + bias by lag. lag_bias: [heads or 1][lags] from lag_min on, covering all lags 0 .. n - 1.
+template <class T>
+ConvBasis<T> conv_add_lag_bias(const ConvBasis<T>& basis, const View<const T, 2>& lag_bias, int64_t lag_min);
+
 }  // namespace subquad::attention

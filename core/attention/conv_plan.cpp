@@ -49,6 +49,18 @@ double geometry_cost(const std::vector<ConvSegment<T>>& segments, int64_t n, int
          windows * window_cost(length);
 }
 
+// Rows per block, 0 where direct products are cheaper, and the cost.
+template <class T>
+std::pair<int64_t, double> cheapest_block(const std::vector<ConvSegment<T>>& segments, int64_t n, const ConvCosts& costs) {
+  const auto pairs = static_cast<double>(n) * (static_cast<double>(n) + 1) / 2;
+  std::pair<int64_t, double> best{0, direct_cost(pairs, static_cast<double>(costs.columns))};
+  for (int64_t b = kLeastBlock; b <= kMostBlock && b < 2 * n; b *= 2) {
+    const double cost = geometry_cost(segments, n, b, costs);
+    if (cost < best.second) best = {b, cost};
+  }
+  return best;
+}
+
 template <class T>
 void cut_into_pieces(const std::vector<ConvSegment<T>>& segments, ConvGeometry& geometry) {
   for (size_t s = 0; s < segments.size(); ++s) {
@@ -96,19 +108,30 @@ class SoftmaxPlan {
   double log2_sum(int64_t i) const { return sums_.log2_sums[static_cast<size_t>(i)]; }
   static double log2_tolerance() { return std::log2(kRowTolerance<T>); }
 
+  // log2 of sum K^2 over the window of lags between an output block and a piece.
+  double log2_window_energy(int64_t block, const ConvPiece& piece) const {
+    const auto& energy = sums_.log2_energy[static_cast<size_t>(piece.segment)];
+    const auto at = static_cast<size_t>(block - piece.block);
+    const double own = at < energy.size() ? energy[at] : -kUnlimited, before = at > 0 ? energy[at - 1] : -kUnlimited;
+    const double most = std::max(own, before);
+    return most == -kUnlimited ? most : most + std::log2(std::exp2(own - most) + std::exp2(before - most));
+  }
+
   // log2 of the error of a transform's row, for operands in [-1, 1], with kernel entries of at most 2^cutoff.
   double log2_error(int64_t block, double cutoff, double roundoff) const {
-    double total = 0;
-    const double reference = std::min(sums_.log2_highest, cutoff), length = static_cast<double>(g().length());
-    for (int64_t p = 0; p < g().pieces_seen(block); ++p) {
+    const double length = static_cast<double>(g().length());
+    const int64_t seen = g().pieces_seen(block);
+    std::vector<double> log2_norms;
+    for (int64_t p = 0; p < seen; ++p) {
       const ConvPiece& piece = g().pieces[static_cast<size_t>(p)];
-      const auto& energy = sums_.log2_energy[static_cast<size_t>(piece.segment)];
-      const auto lag_block = static_cast<size_t>(block - piece.block);
-      double squares = lag_block < energy.size() ? std::exp2(energy[lag_block] - 2 * reference) : 0;
-      if (lag_block > 0) squares += std::exp2(energy[lag_block - 1] - 2 * reference);
-      total += std::sqrt(std::min(squares, length) * static_cast<double>(piece.last - piece.first));
+      const double energy = std::min(log2_window_energy(block, piece), 2 * cutoff + std::log2(length));
+      log2_norms.push_back((energy + std::log2(static_cast<double>(piece.last - piece.first))) / 2);
     }
-    return reference + std::log2(roundoff * std::log2(length) * total);
+    const double most = seen > 0 ? *std::max_element(log2_norms.begin(), log2_norms.end()) : -kUnlimited;
+    if (most == -kUnlimited) return most;
+    double total = 0;
+    for (const double norm : log2_norms) total += std::exp2(norm - most);
+    return most + std::log2(roundoff * std::log2(length) * total);
   }
 
   // Rows that the block's first job does not serve: further jobs while these are cheaper than direct products.
@@ -116,12 +139,13 @@ class SoftmaxPlan {
     std::sort(rows.begin(), rows.end(), [&](int64_t a, int64_t b) { return log2_sum(a) > log2_sum(b); });
     int32_t layers = 1;
     while (!rows.empty()) {
-      const double cutoff = log2_sum(rows.front()), least = log2_error(block, cutoff, 0x1p-53) - log2_tolerance();
-      if (cutoff < least || layers == kMostLayers || direct_rows_cost(rows) <= job_cost(block)) return leave_to_direct(rows);
+      const double most = log2_sum(rows.front());  // these rows see no larger entry, but for rounding
+      const double cutoff = most + 1, least = log2_error(block, cutoff, 0x1p-53) - log2_tolerance();
+      if (most < least || layers == kMostLayers || direct_rows_cost(rows) <= job_cost(block)) return leave_to_direct(rows);
       const int32_t id = layers++;
       plan_.extra_jobs.push_back({block, id, cutoff, cutoff});
       size_t served = 0;
-      for (; served < rows.size() && log2_sum(rows[served]) >= std::max(least, cutoff - kLog2Range<double>); ++served)
+      for (; served < rows.size() && log2_sum(rows[served]) >= std::max(least, most - kLog2Range<double>); ++served)
         plan_.row_job[static_cast<size_t>(rows[served])] = id;
       rows.erase(rows.begin(), rows.begin() + static_cast<int64_t>(served));
       plan_.most_layers = std::max<int64_t>(plan_.most_layers, layers);
@@ -173,16 +197,14 @@ ConvGeometry conv_geometry(const std::vector<ConvSegment<T>>& segments, int64_t 
   ConvGeometry geometry;
   geometry.n = n;
   geometry.strict_causal = strict_causal;
-  double least = direct_cost(static_cast<double>(n) * (static_cast<double>(n) + 1) / 2, static_cast<double>(costs.columns));
-  for (int64_t b = kLeastBlock; b <= kMostBlock && b < 2 * n; b *= 2) {
-    const double cost = geometry_cost(segments, n, b, costs);
-    if (cost >= least) continue;
-    least = cost;
-    geometry.block = b;
-  }
-  if (strict_causal) geometry.block = n > kStrictBlock ? kStrictBlock : 0;
+  geometry.block = strict_causal ? (n > kStrictBlock ? kStrictBlock : 0) : cheapest_block(segments, n, costs).first;
   if (geometry.block > 0) cut_into_pieces(segments, geometry);
   return geometry;
+}
+
+template <class T>
+double conv_product_cost(const std::vector<ConvSegment<T>>& segments, int64_t n, const ConvCosts& costs) {
+  return cheapest_block(segments, n, costs).second;
 }
 
 template <class T>
@@ -201,6 +223,7 @@ ConvPlan conv_plan_logits(ConvGeometry geometry, double log2_largest) {
 
 #define SUBQUAD_INSTANTIATE(T)                                                                                       \
   template ConvGeometry conv_geometry<T>(const std::vector<ConvSegment<T>>&, int64_t, bool, const ConvCosts&); \
+  template double conv_product_cost<T>(const std::vector<ConvSegment<T>>&, int64_t, const ConvCosts&);                \
   template ConvPlan conv_plan_softmax<T>(ConvGeometry, const ConvRowSums&, const ConvCosts&);
 SUBQUAD_INSTANTIATE(float)
 SUBQUAD_INSTANTIATE(double)

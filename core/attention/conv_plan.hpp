@@ -54,6 +54,10 @@ struct ConvCosts {
 template <class T>
 ConvGeometry conv_geometry(const std::vector<ConvSegment<T>>& segments, int64_t n, bool strict_causal, const ConvCosts& costs);
 
+// What a product costs with that geometry, in floating-point operations of the exact kernels.
+template <class T>
+double conv_product_cost(const std::vector<ConvSegment<T>>& segments, int64_t n, const ConvCosts& costs);
+
 // Jobs and rows. sums: of softmax weights, with energies by blocks of geometry.block lags. T: the arrays' type.
 template <class T>
 ConvPlan conv_plan_softmax(ConvGeometry geometry, const ConvRowSums& sums, const ConvCosts& costs);

@@ -1,7 +1,8 @@
-// What one call computes with: threads, callback, workspace, SIMD target.
+// What one call computes with: threads, callback, workspace, SIMD target, plans of transforms.
 #pragma once
 
 #include "core/base/workspace.hpp"
+#include "core/fft/plan_cache.hpp"
 #include "core/parallel/monitor.hpp"
 #include "core/parallel/pool.hpp"
 #include "core/simd/target.hpp"
@@ -13,6 +14,7 @@ struct Execution {
   Ticker ticker;
   simd::Target target;
   Workspace workspace;
+  fft::PlanCache& plans;
 };
 
 }  // namespace subquad

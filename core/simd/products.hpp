@@ -29,7 +29,7 @@ struct RowDots {
 
 template <class T>
 struct ProductKernels {
-  int64_t lanes;  // elements of a vector
+  int64_t lanes;                                   // elements of a vector
   void (*rows[kMaxWidth])(const RowProducts<T>&);  // by width - 1
   void (*dots)(const RowDots<T>&);
 };
