@@ -127,7 +127,7 @@ class Merging {
       const double difference = static_cast<double>(means(left)[m]) - static_cast<double>(means(right)[m]);
       sum += weights_[static_cast<size_t>(m)] * (a * b / (a + b)) * difference * difference;
     }
-    return sum;
+    return std::isnan(sum) ? std::numeric_limits<double>::infinity() : sum;  // the heap wants an order whatever the logits are
   }
 
   void push(int64_t left, int64_t right) {

@@ -85,7 +85,9 @@ ConvEffort ConvOperator<T>::effort() const {
 template <class T>
 void ConvOperator<T>::forward(const Team& team, const View<const T, 2>& x, const View<T, 2>& y) {
   if (transforms_) {
-    const std::vector<T> scales = column_scales(team, x);
+    // Scales look at all values, and scaled small values may lose bits: not with strict_causal.
+    const std::vector<T> scales =
+        mode_.strict_causal ? std::vector<T>(static_cast<size_t>(x.shape[1]), T{1}) : column_scales(team, x);
     transforms_->forward(team, x, scales, y);
     for_extra_jobs(team, [&](auto& transforms) { transforms.forward(team, x, scales, y); });
     if (mode_.strict_causal) near_forward(team, x, y);

@@ -93,7 +93,8 @@ struct GradientTensors {
 };
 
 inline Execution execution(Pool& pool, simd::Target target = simd::targets().front()) {
-  return {pool, Ticker({}), target, Workspace(0)};
+  static fft::PlanCache plans;
+  return {pool, Ticker({}), target, Workspace(0), plans};
 }
 
 template <class T>

@@ -911,7 +911,7 @@ stride other than 1; a copy of lag_bias; with n_q <= 4, O(H_q n_q (d_v n_k / 204
 The same bits for any number of threads. With CHECK_FINITE all of q, k, v, lag_bias is looked at, keys out of range too.
 Owns:    arrays are the caller's; nothing is kept after the return.
 Errors:  SUBQUAD_ERR_NULL, SHAPE, DTYPE (mixed dtypes too), STRIDE, ALIAS, SIZE, NONFINITE (the message has the first bad
-         index), CONFLICT (n_q != n_k and no CAUSAL_OFFSET where it matters), VALUE (lag_bias too short, start > end),
+         index), CONFLICT (n_q != n_k and no CAUSAL_OFFSET where it matters; an option of CONV_BASIS with EXACT), VALUE (lag_bias too short, start > end),
          UNSUPPORTED (TOL, BUDGET, dense masks, CONV_BASIS without CAUSAL or with key_ranges), OVERFLOW, MEMORY, WORKSPACE, BUSY,
          THREADS, CANCELLED; for CONV_BASIS also those of recovery and fit.
 Threads: one call at a time per context.
@@ -1230,7 +1230,8 @@ Causal softmax attention with the logits H:   o = D^-1 A v,   A = M * exp(H),   
   |o - o_exact| <= 1e-4 max_j|v[j,c]| in float32 for logits in [-80, 80], 1e-9 in float64 for [-600, 600], whatever H: rows that one
   transform does not serve are computed at other magnitudes, in double precision, or by direct products (report: LAYERS,
   DIRECT_ROWS); where little range is used the error is of the order of round-off. lse is accurate to round-off.
-  Output i depends on values j > i of its own block by no more than round-off of the block's values; with STRICT_CAUSAL not by a bit.
+  Output i depends on values j > i of its own block by no more than round-off of the block's values; with STRICT_CAUSAL not by a bit
+  (values are then not scaled: those above 1e16 may overflow in float32).
   options: STRICT_CAUSAL, CHECK_FINITE.   report: may be NULL; BLOCK, LAYERS, DIRECT_ROWS, PAIRS.
 Owns:    arrays are the caller's.
 Errors:  as subquad_conv_basis_multiply.
