@@ -75,6 +75,12 @@ std::string dtype_text(int32_t dtype) {
   return row != nullptr ? row->name : "unknown dtype " + std::to_string(dtype);
 }
 
+std::string element_text(const Argument& argument, const std::array<int64_t, 4>& index) {
+  return argument.name + list_text(index.data() + 4 - argument->ndim, argument->ndim);
+}
+
+const char* nonfinite_text(double value) { return std::isnan(value) ? "nan" : value > 0 ? "inf" : "-inf"; }
+
 void check_array(const Argument& argument, int32_t least_ndim, int32_t most_ndim) {
   const std::string name = argument.name;
   if (!argument) throw Error(Status::err_null, name + " is null");
@@ -154,15 +160,14 @@ void check_finite(Execution& run, const Argument& argument, bool allow_minus_inf
   }
   const int64_t found = first_nonfinite(run, view, allow_minus_infinity);
   if (found < 0) return;
-  int64_t index[4], rest = found, offset = 0;
+  std::array<int64_t, 4> index{};
+  int64_t rest = found;
   for (int axis = 3; axis >= 0; --axis) {
-    index[axis] = rest % view.shape[axis];
+    index[static_cast<size_t>(axis)] = rest % view.shape[axis];
     rest /= view.shape[axis];
-    offset += index[axis] * view.strides[axis];
   }
-  const T value = view.data[offset];
-  const char* text = std::isnan(value) ? "nan" : value > 0 ? "inf" : "-inf";
-  throw Error(Status::err_nonfinite, argument.name + list_text(index + 4 - argument->ndim, argument->ndim) + " is " + text);
+  const T value = *view.at(index[0], index[1], index[2], index[3]);
+  throw Error(Status::err_nonfinite, element_text(argument, index) + " is " + nonfinite_text(static_cast<double>(value)));
 }
 
 template void check_finite<float>(Execution&, const Argument&, bool);

@@ -1,6 +1,7 @@
 // From subquad_array to the core's views, with every check that an array must pass.
 #pragma once
 
+#include <array>
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,6 +26,12 @@ struct Argument {
 
 std::string shape_text(const subquad_array& array);
 std::string dtype_text(int32_t dtype);
+
+// An element in a message: name and the index along the axes that the array has, the last `ndim` of four.
+std::string element_text(const Argument& argument, const std::array<int64_t, 4>& index);
+
+// "nan", "inf" or "-inf".
+const char* nonfinite_text(double value);
 
 // Throws unless the array is there, has least_ndim .. most_ndim dimensions, a known dtype, extents that fit the address space,
 // data where it has elements, and aligned data.

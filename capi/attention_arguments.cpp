@@ -50,7 +50,8 @@ void check_method_options(const subquad_options& options) {
     if (row.id == SUBQUAD_OPTION_TOL || row.id == SUBQUAD_OPTION_BUDGET)
       throw Error(Status::err_unsupported, given + ", but attention takes none in this version: leave it unset");
     const bool of_conv_basis = row.id == SUBQUAD_OPTION_BASES || row.id == SUBQUAD_OPTION_CONV_WINDOW ||
-                               row.id == SUBQUAD_OPTION_CONV_DELTA || row.id == SUBQUAD_OPTION_BACKWARD;
+                               row.id == SUBQUAD_OPTION_CONV_DELTA || row.id == SUBQUAD_OPTION_BACKWARD ||
+                               (row.id == SUBQUAD_OPTION_CONV_EPS && options.get_float(row.id) > 0);
     if (of_conv_basis && options.get_int(SUBQUAD_OPTION_METHOD) == SUBQUAD_METHOD_EXACT)
       throw Error(Status::err_conflict, given + ", but method is exact, which takes none");
   }

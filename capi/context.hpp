@@ -10,6 +10,7 @@
 struct subquad_context {
   std::unique_ptr<subquad::Pool> pool;
   subquad::fft::PlanCache plans;
+  subquad::KeptMemory kept_memory;
   subquad::simd::Target target;
   int64_t workspace_limit = 0;
   subquad_callback callback = nullptr;

@@ -2,11 +2,13 @@
 #include "capi/conv_basis.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "capi/arrays.hpp"
 #include "capi/barrier.hpp"
 #include "capi/context.hpp"
 #include "capi/options.hpp"
+#include "capi/text.hpp"
 #include "core/attention/conv_forms.hpp"
 
 using namespace subquad;
@@ -52,6 +54,46 @@ void check_kernels(const Argument& starts, const Argument& kernels) {
   capi::check_shape(starts, without_last(kernels), "to fit kernels ([.., k] for [.., k, n])");
 }
 
+// Entries that have a meaning, and no others, must be finite.
+template <class T>
+void check_entries(Execution& run, const Argument& starts, const Argument& kernels) {
+  const auto firsts = capi::view_of<const int64_t, 3>(starts);
+  const auto view = capi::view_of<const T, 4>(kernels);
+  Monitor monitor(run.ticker, 0);
+  for (int64_t b = 0; b < view.shape[0]; ++b) {
+    for (int64_t h = 0; h < view.shape[1]; ++h) {
+      for (int64_t r = 0; r < view.shape[2]; ++r) {
+        for (int64_t lag = 0; lag < view.shape[3] - *firsts.at(b, h, r); ++lag) {
+          const T value = *view.at(b, h, r, lag);
+          if (std::isfinite(value)) continue;
+          throw Error(Status::err_nonfinite,
+                      capi::element_text(kernels, {b, h, r, lag}) + " is " + capi::nonfinite_text(static_cast<double>(value)));
+        }
+        monitor.advance(0);
+      }
+    }
+  }
+}
+
+template <class T>
+void check_lower_triangular(Execution& run, const Argument& h) {
+  const auto view = capi::view_of<const T, 4>(h);
+  Monitor monitor(run.ticker, 0);
+  for (int64_t b = 0; b < view.shape[0]; ++b) {
+    for (int64_t head = 0; head < view.shape[1]; ++head) {
+      for (int64_t i = 0; i < view.shape[2]; ++i) {
+        for (int64_t j = i + 1; j < view.shape[3]; ++j) {
+          const T value = *view.at(b, head, i, j);
+          if (value == 0) continue;
+          throw Error(Status::err_value, capi::element_text(h, {b, head, i, j}) + " is " + capi::text(static_cast<double>(value)) +
+                                             ", above the diagonal of a matrix that must be lower triangular");
+        }
+        monitor.advance(0);
+      }
+    }
+  }
+}
+
 }  // namespace
 
 subquad_array subquad_conv_basis::kernels_array() const {
@@ -91,9 +133,10 @@ subquad_status subquad_conv_basis_create(subquad_context* context, const subquad
     Execution run = use.execution();
     capi::with_floating(kernels->dtype, [&](auto zero) {
       using T = decltype(zero);
-      const attention::ConvInput input{kernel_form(settings), settings.get_int(SUBQUAD_OPTION_CHECK_FINITE) != 0};
-      *basis_out = new subquad_conv_basis{attention::conv_from_kernels<T>(
-          run, capi::view_of<const int64_t, 3>(starts_input), capi::view_of<const T, 4>(kernels_input), input)};
+      if (settings.get_int(SUBQUAD_OPTION_CHECK_FINITE) != 0) check_entries<T>(run, starts_input, kernels_input);
+      *basis_out = new subquad_conv_basis{
+          attention::conv_from_kernels<T>(run, capi::view_of<const int64_t, 3>(starts_input),
+                                          capi::view_of<const T, 4>(kernels_input), kernel_form(settings))};
     });
   });
 }
@@ -112,6 +155,7 @@ subquad_status subquad_conv_basis_from_dense(subquad_context* context, const sub
     capi::with_floating(h->dtype, [&](auto zero) {
       using T = decltype(zero);
       if (capi::options_or_default(options).get_int(SUBQUAD_OPTION_CHECK_FINITE) != 0) capi::check_finite<T>(run, input);
+      check_lower_triangular<T>(run, input);
       *basis_out = new subquad_conv_basis{attention::conv_from_dense<T>(run, capi::view_of<const T, 4>(input))};
     });
   });

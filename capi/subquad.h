@@ -554,8 +554,8 @@ SUBQUAD_API subquad_status subquad_attention(subquad_context* context, const sub
  *   NULL without lag_bias. With grouped heads dk, dv are summed over the query heads of a group, d_lag_bias over batch, and over
  *   heads where lag_bias has one row.
  *   For a slice of keys (KEY_OFFSET) give the o and lse of the merged whole: dk, dv are final, the dq of the slices add up.
- *   With METHOD CONV_BASIS the basis is found again and subquad_conv_basis_backward does the rest; o and lse are not read, and
- *   d_lag_bias is not supported.
+ *   With METHOD CONV_BASIS the basis is found again and subquad_conv_basis_backward does the rest; o and lse are not needed and may
+ *   be NULL, and d_lag_bias is not supported.
  * Time about 2.5 times the forward's. Memory beyond the arrays: that of the forward call, and n_q (2 d + d_v) entries for as many
  * query heads as fit into 64 MiB, at least one. The same bits for any number of threads.
  * Owns:    arrays are the caller's; nothing is kept after the return.
@@ -755,7 +755,7 @@ SUBQUAD_API subquad_status subquad_conv_basis_backward(subquad_context* context,
  *   a1, a2, a3: [n, d]   x: [d, d]   y: [d, d_v]   e: [n, d_v]   grad_x (written): [d, d], may be NULL.
  *   options: METHOD (EXACT, or CONV_BASIS: logits recovered with CONV_WINDOW and CONV_DELTA, fitted with BASES alone), BASES,
  *            CONV_WINDOW, CONV_DELTA, CONV_EPS, BACKWARD, SCALE (unset: 1), SEED, CHECK_FINITE.
- *   report: may be NULL; as the forward call's.
+ *   report: may be NULL; METHOD (what computed the gradient, or the loss where grad_x is NULL), and what the forward call reports.
  * Owns:    arrays are the caller's.
  * Errors:  as subquad_attention and subquad_conv_basis_recover.
  * Threads: one call at a time per context. The same bits for any number of threads.

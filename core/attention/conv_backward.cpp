@@ -158,10 +158,9 @@ template <class T>
 ConvEffort conv_backward(Execution& run, const ConvBasis<T>& basis, const Problem<T>& problem, bool check_overflow,
                          const View<const T, 4>& d_o, const Gradients<T>& gradients) {
   ConvEffort effort;
-  const bool any = problem.n_q() > 0 && problem.q_heads() > 0 && problem.batch() > 0;
   Monitor monitor(run.ticker, problem.batch() * problem.q_heads() * 2 * (problem.d_v() / std::max<int64_t>(1, kColumns / problem.d()) + 1));
   std::mutex mutex;
-  if (any) for_heads(run, monitor, problem.batch(), problem.kv_heads(), problem.n_q(), [&](const Team& team, int64_t b, int64_t kv) {
+  for_heads(run, monitor, problem.batch(), problem.kv_heads(), problem.n_q(), [&](const Team& team, int64_t b, int64_t kv) {
     const auto rows = [&](const View<T, 4>& out, int64_t h) {
       const View<T, 2> view = out.data != nullptr ? head_matrix(out, b, h) : View<T, 2>();
       if (out.data != nullptr) fill_zero(view);

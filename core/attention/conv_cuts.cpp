@@ -15,10 +15,11 @@ namespace {
 // 0, 1, 2, then by factors of sqrt(2): a few dozen, dense where kernels of sequences change fastest.
 std::vector<int64_t> sampled_lags(int64_t n) {
   std::vector<int64_t> lags{0};
-  for (double lag = 1; lag < static_cast<double>(n); lag *= 1.41421356237309504880) {
-    if (const auto whole = static_cast<int64_t>(lag); whole > lags.back()) lags.push_back(whole);
+  for (int64_t step = 0;; ++step) {
+    const auto lag = static_cast<int64_t>(std::exp2(static_cast<double>(step) / 2));
+    if (lag >= n) return lags;
+    if (lag > lags.back()) lags.push_back(lag);
   }
-  return lags;
 }
 
 template <class T>

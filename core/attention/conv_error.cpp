@@ -15,7 +15,10 @@ namespace {
 void softmax(double* row, int64_t count) {
   const double top = *std::max_element(row, row + count);
   double sum = 0;
-  for (int64_t j = 0; j < count; ++j) sum += row[j] = std::exp(row[j] - top);
+  for (int64_t j = 0; j < count; ++j) {
+    row[j] = std::exp(row[j] - top);
+    sum += row[j];
+  }
   for (int64_t j = 0; j < count; ++j) row[j] /= sum;
 }
 
@@ -39,7 +42,8 @@ RowErrors sample_errors(Execution& run, const Team& team, const View<const T, 2>
   std::array<double, kSampledRows> errors{};
   team.run(rows, [&](int64_t sample, int64_t member) {
     const double place = static_cast<double>(sample) + random_uniform(seed, stream, static_cast<uint64_t>(sample));
-    const int64_t i = std::min(static_cast<int64_t>(place * static_cast<double>(n) / static_cast<double>(rows)), n - 1);
+    const auto i =
+        std::clamp<int64_t>(static_cast<int64_t>(place * static_cast<double>(n) / static_cast<double>(rows)), 0, n - 1);
     double *const exact = memory.get() + member * 2 * n, *const fitted = exact + n;
     constexpr int64_t kKeys = 4096;
     for (int64_t j = 0; j <= i; j += kKeys) {

@@ -34,12 +34,6 @@ std::vector<int64_t> starts_of_dense(Monitor& monitor, const View<const T, 4>& h
   const int64_t n = h.shape[2];
   std::vector<int64_t> starts;
   for (int64_t j = 0; j < n; ++j) {
-    for (int64_t i = 0; i < j; ++i) {
-      if (*h.at(b, head, i, j) == 0) continue;
-      throw Error(Status::err_value, "h[batch " + std::to_string(b) + ", head " + std::to_string(head) + ", " + std::to_string(i) +
-                                         ", " + std::to_string(j) + "] is " +
-                                         std::to_string(*h.at(b, head, i, j)) + ", above the diagonal of a lower-triangular matrix");
-    }
     bool differs = false;
     for (int64_t t = 0; t < n - j && !differs; ++t) {
       const T last = starts.empty() ? T{0} : *h.at(b, head, starts.back() + t, starts.back());
@@ -64,10 +58,10 @@ std::pair<std::vector<int64_t>, int64_t> starts_from_zero(const ConvHead<T>& hea
 
 template <class T>
 ConvBasis<T> conv_from_kernels(Execution& run, const View<const int64_t, 3>& starts, const View<const T, 4>& kernels,
-                               const ConvInput& input) {
+                               ConvKernels form) {
   const int64_t n = kernels.shape[3];
   Monitor monitor(run.ticker, kernels.count());
-  std::vector<double> sums(input.form == ConvKernels::increments ? static_cast<size_t>(n) : 0);
+  std::vector<double> sums(form == ConvKernels::increments ? static_cast<size_t>(n) : 0);
   return gather<T>(kernels.shape[0], kernels.shape[1], n, [&](int64_t b, int64_t h) {
     std::vector<int64_t> list;
     for (int64_t r = 0; r < kernels.shape[2] && *starts.at(b, h, r) < n; ++r) list.push_back(*starts.at(b, h, r));
@@ -76,12 +70,11 @@ ConvBasis<T> conv_from_kernels(Execution& run, const View<const int64_t, 3>& sta
     for (int64_t r = 0; r < head.bases(); ++r) {
       for (int64_t lag = 0; lag < head.length(r); ++lag) {
         T entry = *kernels.at(b, h, r, lag);
-        if (input.check_finite && !std::isfinite(entry))
-          throw Error(Status::err_nonfinite, "kernels" + place(b, h, r, lag) + " is " + std::to_string(entry));
-        if (input.form == ConvKernels::increments) {
+        if (form == ConvKernels::increments) {
           double& sum = sums[static_cast<size_t>(lag)];
-          entry = static_cast<T>(sum += static_cast<double>(entry));
-          if (input.check_finite && !std::isfinite(entry))
+          const bool sound = std::isfinite(sum += static_cast<double>(entry));
+          entry = static_cast<T>(sum);
+          if (sound && !std::isfinite(entry))
             throw Error(Status::err_overflow, "the sum of kernels up to kernels" + place(b, h, r, lag) + " overflows their data type");
         }
         head.kernel(r)[lag] = entry;
@@ -180,7 +173,7 @@ ConvBasis<T> conv_add_lag_bias(const ConvBasis<T>& basis, const View<const T, 2>
 }
 
 #define SUBQUAD_INSTANTIATE(T)                                                                                                \
-  template ConvBasis<T> conv_from_kernels<T>(Execution&, const View<const int64_t, 3>&, const View<const T, 4>&, const ConvInput&); \
+  template ConvBasis<T> conv_from_kernels<T>(Execution&, const View<const int64_t, 3>&, const View<const T, 4>&, ConvKernels); \
   template ConvBasis<T> conv_from_dense<T>(Execution&, const View<const T, 4>&);                                              \
   template void conv_to_kernels<T>(const ConvBasis<T>&, ConvKernels, const View<int64_t, 3>&, const View<T, 4>&);             \
   template void conv_to_dense<T>(Execution&, const ConvBasis<T>&, const View<T, 4>&);                                         \

@@ -10,18 +10,13 @@ namespace subquad::attention {
 // Whether kernels hold increments b_r or sums B_r = b_0 + .. + b_r.
 enum class ConvKernels { increments, cumulative };
 
-struct ConvInput {
-  ConvKernels form = ConvKernels::increments;
-  bool check_finite = true;  // an entry that is NaN or infinite is an Error(nonfinite)
-};
-
 // starts: [batch][heads][k], strictly increasing in [0, n), then any number of n; kernels: [batch][heads][k][n].
 // Error(overflow) where a sum of increments overflows.
 template <class T>
 ConvBasis<T> conv_from_kernels(Execution& run, const View<const int64_t, 3>& starts, const View<const T, 4>& kernels,
-                               const ConvInput& input);
+                               ConvKernels form);
 
-// The fewest bases of h: [batch][heads][n][n], lower triangular; Error(value) names an entry above the diagonal.
+// The fewest bases of h: [batch][heads][n][n], whose entries above the diagonal are not read.
 template <class T>
 ConvBasis<T> conv_from_dense(Execution& run, const View<const T, 4>& h);
 

@@ -9,7 +9,7 @@ namespace {
 
 constexpr int64_t kChunk = 4096;  // rows per task of a pass over an operand
 
-// Per column a power of two s with |x| < 2 s, so that no column's rounding errors drown another's.
+// Per column a power of two s with |x| < 2 s, so that no column's rounding errors drown another's; 0 for a column of zeros.
 template <class T>
 std::vector<T> column_scales(const Team& team, const View<const T, 2>& x) {
   const int64_t rows = x.shape[0], columns = x.shape[1], chunks = (rows + kChunk - 1) / kChunk;
@@ -29,6 +29,7 @@ std::vector<T> column_scales(const Team& team, const View<const T, 2>& x) {
     for (const auto& own : largest) most = std::max(most, own[static_cast<size_t>(c)]);
     // Kept away from the ends of the range, so that the scale's inverse is a number too.
     constexpr int kMost = sizeof(T) == 4 ? 126 : 1022;
+    if (most == 0) scales[static_cast<size_t>(c)] = 0;
     if (most > 0 && std::isfinite(most))
       scales[static_cast<size_t>(c)] = std::ldexp(T{1}, std::clamp(std::ilogb(most), -kMost, kMost));
   }

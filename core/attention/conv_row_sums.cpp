@@ -52,21 +52,29 @@ void powers(simd::Target target, double* x, Scaled* numbers, int64_t count) {
   for (int64_t t = 0; t < count; ++t) numbers[t].mantissa = mantissas[static_cast<size_t>(t)];
 }
 
-// out[a] += sum of entries[max(0, a - width + 1) .. a]; suffix: scratch of `width`.
+// out[a] += sum of entries[max(0, a - width + 1) .. a]; scratch: 2 * width.
 template <class Number>
-void add_window_sums(const Number* entries, int64_t count, int64_t width, Number* suffix, Number* out) {
+void add_window_sums(const Number* entries, int64_t count, int64_t width, Number* scratch, Number* out) {
+  Number *before = scratch, *own = scratch + width;  // suffix sums of the piece before and of this one
   for (int64_t first = 0; first < count; first += width) {
-    const int64_t last = std::min(first + width, count);
-    Number prefix{};
-    for (int64_t a = first; a < last; ++a) {
-      prefix = prefix + entries[a];
-      const int64_t next = a - first + 1;  // first entry of the piece before that the window holds
-      out[a] = out[a] + (first > 0 && next < width ? prefix + suffix[next] : prefix);
+    const int64_t size = std::min(width, count - first);
+    const Number* const piece = entries + first;
+    Number prefix{}, suffix{};
+    for (int64_t x = 0; x < size; ++x) {  // both sums in one loop: neither waits for the other's additions
+      prefix = prefix + piece[x];
+      out[first + x] = out[first + x] + (first > 0 && x + 1 < width ? prefix + before[x + 1] : prefix);
+      own[size - 1 - x] = suffix = suffix + piece[size - 1 - x];
     }
-    if (last == count) return;
-    Number sum{};
-    for (int64_t x = width - 1; x > 0; --x) suffix[x] = sum = sum + entries[first + x];
+    std::swap(before, own);
   }
+}
+
+// Sums in four parts, so that an addition need not wait for the one before.
+template <class Number>
+Number sum_of_squares(const Number* entries, int64_t count) {
+  Number parts[4]{};
+  for (int64_t t = 0; t < count; ++t) parts[t % 4] = parts[t % 4] + square(entries[t]);
+  return (parts[0] + parts[1]) + (parts[2] + parts[3]);
 }
 
 template <class T>
@@ -119,14 +127,14 @@ class RowSums {
     team_.run(groups(), [&](int64_t group, int64_t) {
       auto& own = sums[static_cast<size_t>(group)];
       own.assign(static_cast<size_t>(n_), Number{});
-      std::vector<Number> entries(static_cast<size_t>(n_ - segments_[first_of(group)].first)), suffix;
-      std::vector<double> scratch(static_cast<size_t>(kChunk));
+      std::vector<Number> entries(static_cast<size_t>(n_ - segments_[first_of(group)].first)), scratch;
+      std::vector<double> exponents(static_cast<size_t>(kChunk));
       for (size_t s = first_of(group); s < first_of(group + 1); ++s) {
         const ConvSegment<T>& segment = segments_[s];
-        fill_entries(segment, reference, scratch, entries);
+        fill_entries(segment, reference, exponents, entries);
         result_.log2_energy[s] = energy(entries.data(), n_ - segment.first, reference);
-        suffix.resize(static_cast<size_t>(segment.last - segment.first));
-        add_window_sums(entries.data(), n_ - segment.first, segment.last - segment.first, suffix.data(),
+        scratch.resize(2 * static_cast<size_t>(segment.last - segment.first));
+        add_window_sums(entries.data(), n_ - segment.first, segment.last - segment.first, scratch.data(),
                         own.data() + segment.first);
         team_.monitor().advance(0);
       }
@@ -143,12 +151,12 @@ class RowSums {
   }
 
   template <class Number>
-  void fill_entries(const ConvSegment<T>& segment, double reference, std::vector<double>& scratch, std::vector<Number>& entries) {
+  void fill_entries(const ConvSegment<T>& segment, double reference, std::vector<double>& exponents, std::vector<Number>& entries) {
     for (int64_t from = 0; from < n_ - segment.first; from += kChunk) {
       const int64_t count = std::min(kChunk, n_ - segment.first - from);
       for (int64_t t = 0; t < count; ++t)
-        scratch[static_cast<size_t>(t)] = static_cast<double>(segment.entry(from + t)) * kLog2E - reference;
-      powers(target_, scratch.data(), entries.data() + from, count);
+        exponents[static_cast<size_t>(t)] = static_cast<double>(segment.entry(from + t)) * kLog2E - reference;
+      powers(target_, exponents.data(), entries.data() + from, count);
       team_.monitor().advance(0);
     }
   }
@@ -157,8 +165,7 @@ class RowSums {
   std::vector<double> energy(const Number* entries, int64_t count, double reference) const {
     std::vector<double> list;
     for (int64_t from = 0; from < count; from += lag_block_) {
-      Number total{};
-      for (int64_t t = from; t < std::min(from + lag_block_, count); ++t) total = total + square(entries[t]);
+      const Number total = sum_of_squares(entries + from, std::min(lag_block_, count - from));
       list.push_back(log2_of(total) + 2 * reference);
     }
     return list;

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <type_traits>
 
 #include "core/attention/layout.hpp"
-#include "core/simd/exp2.hpp"
 
 namespace subquad::attention {
 
@@ -12,7 +12,6 @@ template <class T, class R>
 ConvSpectral<T, R>::ConvSpectral(const Team& team, simd::Target target, Workspace& workspace, const ConvTask<T>& task,
                                  std::vector<ConvJob> jobs, Windows windows)
     : kernels_(simd::spectral_kernels<R>(target)),
-      target_(target),
       workspace_(workspace),
       task_(task),
       jobs_(std::move(jobs)),
@@ -25,9 +24,9 @@ ConvSpectral<T, R>::ConvSpectral(const Team& team, simd::Target target, Workspac
   const int64_t lanes = kernels_.lanes, groups = (static_cast<int64_t>(windows_.size()) + lanes - 1) / lanes;
   spectra_ = Lease<R>(workspace, (groups + 1) * stride());
   std::fill(spectra_.get() + groups * stride(), spectra_.get() + (groups + 1) * stride(), R{0});
-  const Lease<R> scratch(workspace, team.size() * lanes * g().length());
+  const Lease<R> scratch(workspace, team.size() * lanes * scratch_stride());
   team.run(groups, [&](int64_t group, int64_t member) {
-    compute_window_group(group, scratch.get() + member * lanes * g().length());
+    compute_window_group(group, scratch.get() + member * lanes * scratch_stride());
     team.monitor().advance(0);
   });
 }
@@ -74,30 +73,31 @@ void ConvSpectral<T, R>::fill_window(const Window& window, R* entries) const {
       entries[t] = static_cast<R>(static_cast<double>(segment.entry(first_lag + t)) * factor);
     return;
   }
-  const T* const kernel = segment.kernel;
-  const double limit = window.log2_cutoff - window.log2_reference;
-  for (int64_t t = begin; t < end; ++t) {
-    const double exponent = (kernel != nullptr ? static_cast<double>(kernel[first_lag + t]) * kLog2E : 0.0) - window.log2_reference;
-    entries[t] = exponent <= limit ? static_cast<R>(exponent) : simd::kExp2Least<R>;
+  if (segment.kernel == nullptr) {
+    const double exponent = -window.log2_reference;
+    std::fill(entries + begin, entries + end, exponent <= window.log2_cutoff - window.log2_reference ? static_cast<R>(std::exp2(exponent)) : R{0});
+    return;
   }
-  simd::exp2_array<R>(target_, entries + begin, entries + begin, end - begin);
+  const simd::PowerRange range{kLog2E, window.log2_reference, window.log2_cutoff - window.log2_reference};
+  if constexpr (std::is_same_v<T, R>) {
+    kernels_.powers(segment.kernel + first_lag + begin, end - begin, range, entries + begin);
+  } else {
+    kernels_.powers_of_float(segment.kernel + first_lag + begin, end - begin, range, entries + begin);
+  }
 }
 
 // Spectra of as many windows as a vector has lanes, side by side.
 template <class T, class R>
 void ConvSpectral<T, R>::compute_window_group(int64_t group, R* scratch) {
-  const int64_t lanes = kernels_.lanes, length = g().length(), block = g().block, row = row_size();
+  const int64_t lanes = kernels_.lanes, apart = scratch_stride(), block = g().block, row = row_size();
   const int64_t first = group * lanes, count = std::min(lanes, static_cast<int64_t>(windows_.size()) - first);
-  for (int64_t m = 0; m < count; ++m) fill_window(windows_[static_cast<size_t>(first + m)], scratch + m * length);
-  std::fill(scratch + count * length, scratch + lanes * length, R{0});
+  for (int64_t m = 0; m < count; ++m) fill_window(windows_[static_cast<size_t>(first + m)], scratch + m * apart);
+  std::fill(scratch + count * apart, scratch + lanes * apart, R{0});
   R* const rows = spectra_.get() + group * stride();
-  // Lags of 0 .. block - 1 beyond the window's come first, those before them wrap around to the end.
-  for (int64_t x = 0; x < length; ++x) {
-    const R* const from = scratch + (x < block ? block + x : x - block);
-    for (int64_t m = 0; m < lanes; ++m) rows[x * row + m] = from[m * length];
-    std::fill(rows + x * row + lanes, rows + (x + 1) * row, R{0});
-  }
-  kernels_.transform(rows, length, twiddles_.get());
+  // The window's later half comes first: its earlier lags wrap around to the end.
+  kernels_.lay_side_by_side(scratch + block, apart, block, rows);
+  kernels_.lay_side_by_side(scratch, apart, block, rows + block * row);
+  kernels_.transform(rows, g().length(), twiddles_.get());
 }
 
 template <class T, class R>
@@ -141,39 +141,47 @@ std::vector<typename ConvSpectral<T, R>::Tile> ConvSpectral<T, R>::transposed_ti
   return tiles;
 }
 
-// Rows [first, last) of x in their places in the block, times factor(row) / scale, the other rows of the block zero.
+// Rows [first, last) of x in their places in the block, times factors (by row of the block; NULL: ones) / scales, the others zero.
 template <class T, class R>
-template <class Factor>
 void ConvSpectral<T, R>::load_rows(const View<const T, 2>& x, const std::vector<T>& scales, int64_t block, int64_t first,
-                                   int64_t last, int64_t first_column, const Factor& factor, R* rows) {
+                                   int64_t last, int64_t first_column, const R* factors, R* rows) const {
   const int64_t begin = block * g().block, row = row_size(), columns = std::min(row, x.shape[1] - first_column);
   std::vector<R> inverse(static_cast<size_t>(columns));
-  for (int64_t c = 0; c < columns; ++c) inverse[static_cast<size_t>(c)] = static_cast<R>(T{1} / scales[static_cast<size_t>(first_column + c)]);
+  for (int64_t c = 0; c < columns; ++c) {
+    const T scale = scales[static_cast<size_t>(first_column + c)];
+    inverse[static_cast<size_t>(c)] = scale != 0 ? static_cast<R>(T{1} / scale) : R{0};
+  }
   std::fill(rows, rows + (first - begin) * row, R{0});
   std::fill(rows + (last - begin) * row, rows + g().block * row, R{0});
-  const R* const scale = inverse.data();
+  if constexpr (std::is_same_v<T, R>) {
+    if (columns == row) {
+      kernels_.scale_rows(x.at(first, first_column), x.strides[0], last - first, inverse.data(),
+                          factors != nullptr ? factors + first - begin : nullptr, rows + (first - begin) * row, row);
+      return;
+    }
+  }
   for (int64_t i = first; i < last; ++i) {
     R* const to = rows + (i - begin) * row;
     const T* const from = x.at(i, first_column);
-    const R share = factor(i);
-    for (int64_t c = 0; c < columns; ++c) to[c] = static_cast<R>(from[c]) * scale[c] * share;
+    const R factor = factors != nullptr ? factors[i - begin] : R{1};
+    for (int64_t c = 0; c < columns; ++c) to[c] = static_cast<R>(from[c]) * inverse[static_cast<size_t>(c)] * factor;
     std::fill(to + columns, to + row, R{0});
   }
 }
 
 template <class T, class R>
 void ConvSpectral<T, R>::load_piece(const View<const T, 2>& x, const std::vector<T>& scales, const ConvPiece& piece,
-                                    int64_t first_column, R* rows) {
-  load_rows(x, scales, piece.block, piece.first, piece.last, first_column, [](int64_t) { return R{1}; }, rows);
+                                    int64_t first_column, R* rows) const {
+  load_rows(x, scales, piece.block, piece.first, piece.last, first_column, nullptr, rows);
 }
 
 template <class T, class R>
 void ConvSpectral<T, R>::load_job(const View<const T, 2>& x, const std::vector<T>& scales, const ConvJob& job, int64_t first_column,
-                                  R* rows) {
+                                  R* rows) const {
   const int64_t first = job.block * g().block, last = std::min(first + g().block, g().n);
-  load_rows(x, scales, job.block, first, last, first_column,
-            [&](int64_t i) { return task_.plan.row_job[static_cast<size_t>(i)] == job.id ? static_cast<R>(row_factor(job, i)) : R{0}; },
-            rows);
+  std::vector<R> factors(static_cast<size_t>(last - first));
+  for (int64_t i = first; i < last; ++i) factors[static_cast<size_t>(i - first)] = serves(job, i) ? static_cast<R>(row_factor(job, i)) : R{0};
+  load_rows(x, scales, job.block, first, last, first_column, factors.data(), rows);
 }
 
 // What a job's row is multiplied by, beyond 1 / length.
@@ -182,36 +190,51 @@ double ConvSpectral<T, R>::row_factor(const ConvJob& job, int64_t row) const {
   return std::exp2(job.log2_reference - (task_.log2_sums != nullptr ? task_.log2_sums[row] : 0.0));
 }
 
+// y[first ..] = rows * factors * scales, or added to it.
+template <class T, class R>
+void ConvSpectral<T, R>::store_rows(const R* rows, int64_t first, int64_t count, const R* factors, const std::vector<T>& scales,
+                                    int64_t first_column, StoreMode mode, const View<T, 2>& y) const {
+  const int64_t row = row_size(), columns = std::min(row, y.shape[1] - first_column);
+  const T* const scale = scales.data() + first_column;
+  if constexpr (std::is_same_v<T, R>) {
+    if (columns == row && y.strides[1] == 1 && mode == StoreMode::write) {
+      kernels_.scale_rows(rows, row, count, scale, factors, y.at(first, first_column), y.strides[0]);
+      return;
+    }
+  }
+  for (int64_t i = 0; i < count; ++i) {
+    const R* const from = rows + i * row;
+    T* const to = y.at(first + i, first_column);
+    for (int64_t c = 0; c < columns; ++c) {
+      const T value = static_cast<T>(from[c] * factors[i]) * scale[c];
+      T& place = to[c * y.strides[1]];
+      place = mode == StoreMode::add ? place + value : value;
+    }
+  }
+}
+
 template <class T, class R>
 void ConvSpectral<T, R>::store_job(const ConvJob& job, const R* rows, const std::vector<T>& scales, int64_t first_column,
                                    const View<T, 2>& y) const {
-  const int64_t first = job.block * g().block, last = std::min(first + g().block, g().n), row = row_size(),
-                columns = std::min(row, y.shape[1] - first_column);
+  const int64_t begin = job.block * g().block, end = std::min(begin + g().block, g().n);
   const double unit = 1.0 / static_cast<double>(g().length());
-  for (int64_t i = first; i < last; ++i) {
-    if (task_.plan.row_job[static_cast<size_t>(i)] != job.id) continue;
-    const R factor = static_cast<R>(row_factor(job, i) * unit);
-    const R* const from = rows + (i - first) * row;
-    T* const to = y.at(i, first_column);
-    for (int64_t c = 0; c < columns; ++c)
-      to[c * y.strides[1]] = static_cast<T>(from[c] * factor) * scales[static_cast<size_t>(first_column + c)];
+  std::vector<R> factors;
+  for (int64_t i = begin; i < end; ++i) {  // by runs of rows that the job serves
+    if (serves(job, i)) factors.push_back(static_cast<R>(row_factor(job, i) * unit));
+    const auto count = static_cast<int64_t>(factors.size());
+    if (count == 0 || (i + 1 < end && serves(job, i + 1))) continue;
+    const int64_t first = i + 1 - count;
+    if (serves(job, i)) store_rows(rows + (first - begin) * row_size(), first, count, factors.data(), scales, first_column, StoreMode::write, y);
+    factors.clear();
   }
 }
 
 template <class T, class R>
 void ConvSpectral<T, R>::store_piece(const ConvPiece& piece, const R* rows, const std::vector<T>& scales, int64_t first_column,
                                      StoreMode mode, const View<T, 2>& y) const {
-  const int64_t begin = piece.block * g().block, row = row_size(), columns = std::min(row, y.shape[1] - first_column);
-  const R unit = R{1} / static_cast<R>(g().length());
-  for (int64_t j = piece.first; j < piece.last; ++j) {
-    const R* const from = rows + (j - begin) * row;
-    T* const to = y.at(j, first_column);
-    for (int64_t c = 0; c < columns; ++c) {
-      const T value = static_cast<T>(from[c] * unit) * scales[static_cast<size_t>(first_column + c)];
-      T& place = to[c * y.strides[1]];
-      place = mode == StoreMode::add ? place + value : value;
-    }
-  }
+  const std::vector<R> factors(static_cast<size_t>(piece.last - piece.first), R{1} / static_cast<R>(g().length()));
+  store_rows(rows + (piece.first - piece.block * g().block) * row_size(), piece.first, piece.last - piece.first, factors.data(),
+             scales, first_column, mode, y);
 }
 
 // The tiles' outputs from the inputs, a few frequencies per task: their part of all signals fits the second-level cache.

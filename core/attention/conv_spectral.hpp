@@ -32,7 +32,8 @@ class ConvSpectral {
   ConvSpectral(const Team& team, simd::Target target, Workspace& workspace, const ConvTask<T>& task, std::vector<ConvJob> jobs,
                Windows windows);
 
-  // Rows of y that these jobs serve. scales: power of two per column with |x / scale| < 2. x has contiguous columns.
+  // Rows of y that these jobs serve. scales: per column a power of two with |x / scale| < 2, or 0 for a column of zeros.
+  // x has contiguous columns.
   void forward(const Team& team, const View<const T, 2>& x, const std::vector<T>& scales, const View<T, 2>& y);
   // y = or += the transposed product with those rows of x.
   void transposed(const Team& team, const View<const T, 2>& x, const std::vector<T>& scales, StoreMode mode, const View<T, 2>& y);
@@ -57,6 +58,7 @@ class ConvSpectral {
   int64_t row_size() const { return 2 * kernels_.lanes; }
   // Apart by a little more than a power of two, which would map all to the same places of a cache.
   int64_t stride() const { return (g().length() + kFrequencies) * row_size(); }
+  int64_t scratch_stride() const { return g().length() + kFrequencies; }  // between windows that are not yet side by side
   int64_t pieces() const { return static_cast<int64_t>(seen_); }
 
   void list_windows(Windows windows);
@@ -67,21 +69,23 @@ class ConvSpectral {
   std::vector<Tile> forward_tiles() const;
   std::vector<Tile> transposed_tiles() const;
 
-  void load_piece(const View<const T, 2>& x, const std::vector<T>& scales, const ConvPiece& piece, int64_t first_column, R* rows);
-  void load_job(const View<const T, 2>& x, const std::vector<T>& scales, const ConvJob& job, int64_t first_column, R* rows);
-  template <class Factor>
+  void load_piece(const View<const T, 2>& x, const std::vector<T>& scales, const ConvPiece& piece, int64_t first_column,
+                  R* rows) const;
+  void load_job(const View<const T, 2>& x, const std::vector<T>& scales, const ConvJob& job, int64_t first_column, R* rows) const;
   void load_rows(const View<const T, 2>& x, const std::vector<T>& scales, int64_t block, int64_t first, int64_t last,
-                 int64_t first_column, const Factor& factor, R* rows);
+                 int64_t first_column, const R* factors, R* rows) const;
   void multiply(const Team& team, const std::vector<Tile>& tiles, bool conjugate);
   void store_job(const ConvJob& job, const R* rows, const std::vector<T>& scales, int64_t first_column, const View<T, 2>& y) const;
   void store_piece(const ConvPiece& piece, const R* rows, const std::vector<T>& scales, int64_t first_column, StoreMode mode,
                    const View<T, 2>& y) const;
+  void store_rows(const R* rows, int64_t first, int64_t count, const R* factors, const std::vector<T>& scales,
+                  int64_t first_column, StoreMode mode, const View<T, 2>& y) const;
+  bool serves(const ConvJob& job, int64_t row) const { return task_.plan.row_job[static_cast<size_t>(row)] == job.id; }
   double row_factor(const ConvJob& job, int64_t row) const;
 
   static constexpr int64_t kFrequencies = 16;  // per task of a product
 
   const simd::SpectralKernels<R>& kernels_;
-  simd::Target target_;
   Workspace& workspace_;
   ConvTask<T> task_;
   std::vector<ConvJob> jobs_;

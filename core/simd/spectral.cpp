@@ -5,6 +5,7 @@
 
 #include "core/simd/spectral_kernels.hpp"
 #include "core/simd/spectral_product-inl.hpp"
+#include "core/simd/spectral_rows-inl.hpp"
 #include "core/simd/transform-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
@@ -20,6 +21,10 @@ const SpectralKernels<R>& spectral_table() {
       inverse_half<R>,
       spectral_product<R, false>,
       spectral_product<R, true>,
+      fill_powers<float, R>,
+      fill_powers<R, R>,
+      lay_side_by_side<R>,
+      scale_rows<R>,
   };
   return table;
 }

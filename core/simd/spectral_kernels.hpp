@@ -30,7 +30,11 @@ struct SpectralProduct {
   int64_t first, last;
 };
 
-// Outputs per tile of a product.
+// 2^(factor x - reference), and 0 (or as good as) where that is above 2^limit.
+struct PowerRange {
+  double factor, reference, limit;
+};
+
 template <class R>
 struct SpectralKernels {
   int64_t lanes;
@@ -41,6 +45,14 @@ struct SpectralKernels {
   void (*inverse_half)(R* rows, int64_t length, const R* twiddles);  // not divided by the length
   void (*product)(const SpectralProduct<R>&);
   void (*product_conjugate)(const SpectralProduct<R>&);  // with the windows' conjugates
+  // Kernels' entries, of type float or R, as powers in R. No exponent below the limit may exceed what R holds.
+  void (*powers_of_float)(const float* from, int64_t count, const PowerRange& range, R* to);
+  void (*powers)(const R* from, int64_t count, const PowerRange& range, R* to);
+  // `lanes` real signals as the real parts of a column group: rows[x] = [from[0][x], from[1][x], .. | 0 ..], signals `stride` apart.
+  void (*lay_side_by_side)(const R* from, int64_t stride, int64_t count, R* rows);
+  // to[i][:] = from[i][:] * factors[i] * scale[:] for rows of a whole column group. factors: NULL for ones.
+  void (*scale_rows)(const R* from, int64_t from_stride, int64_t count, const R* scale, const R* factors, R* to,
+                     int64_t to_stride);
 };
 
 // R: float or double.

@@ -77,7 +77,7 @@ def test_a_changed_prototype_reaches_the_bindings(copy, capsys):
         ("status", "code = 90\n", "code = 3000000000\n", "no C int"),
         ("dtypes", '"FLOAT64"', '"FLOAT32"', "share a name"),
         ("types", '"int64_t"', '"a */ b"', "one line of ASCII"),
-        ("options", "highest = 1e30", "highest = inf", "must be finite"),
+        ("options", "highest = 1e300", "highest = inf", "must be finite"),
         ("options", "default = 0\n", "default = 0.5\n", "not of type int"),
         ("options", 'type = "bool"\n', 'type = "bool"\nlowest = 0\n', "takes no lowest"),
         ("options", "default = 0\nlowest = -", "default = -9\nlowest = ", "outside"),
