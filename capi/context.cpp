@@ -23,8 +23,8 @@ Execution capi::ContextUse::execution() const {
   if (context_->callback != nullptr) {
     callback = [function = context_->callback, user = context_->user](double fraction) { return function(user, fraction) != 0; };
   }
-  return {*context_->pool, Ticker(std::move(callback)), context_->target, Workspace(context_->workspace_limit, &context_->kept_memory),
-          context_->plans};
+  return {*context_->pool, Ticker(std::move(callback)), context_->target,
+          Workspace(context_->workspace_limit, &context_->kept_memory), context_->plans};
 }
 
 subquad_status subquad_context_create(subquad_context** context_out) {

@@ -19,8 +19,8 @@ void check_conv_problem(const attention::Problem<T>& problem, const subquad_opti
   const std::string method = "method is conv_basis, ";
   if (!problem.causal) throw Error(Status::err_unsupported, method + "which in this version needs causal; causal is 0");
   if (problem.n_q() != problem.n_k()) {
-    throw Error(Status::err_unsupported, method + "which needs n_q = n_k; q has " + text(problem.n_q()) + " rows and k " +
-                                             text(problem.n_k()));
+    throw Error(Status::err_unsupported,
+                method + "which needs n_q = n_k; q has " + text(problem.n_q()) + " rows and k " + text(problem.n_k()));
   }
   if (problem.causal_offset != problem.key_offset) {
     throw Error(Status::err_unsupported, method + "which needs query i and key i at one position; causal_offset is " +
@@ -40,8 +40,8 @@ attention::ConvBasis<T> basis_of_problem(Execution& run, const attention::Proble
 template <class T>
 void conv_attention(Execution& run, const attention::ConvBasis<T>& basis, const View<const T, 4>& v,
                     const subquad_options& options, CallReport& call, const View<T, 4>& o, const View<T, 3>& lse) {
-  const attention::ConvSettings settings{
-      {attention::ConvWeights::softmax, options.get_int(SUBQUAD_OPTION_STRICT_CAUSAL) != 0}, checks_values(options)};
+  const attention::ConvSettings settings{{attention::ConvWeights::softmax, options.get_int(SUBQUAD_OPTION_STRICT_CAUSAL) != 0},
+                                         checks_values(options)};
   call.set_effort(attention::conv_forward<T>(run, basis, settings, v, o, lse));
 }
 
@@ -60,15 +60,15 @@ const char* conv_attention_backward(Execution& run, const attention::ConvBasis<T
   return "conv_basis";
 }
 
-#define SUBQUAD_INSTANTIATE(T)                                                                                             \
-  template void check_conv_problem<T>(const attention::Problem<T>&, const subquad_options&);                               \
-  template attention::ConvBasis<T> basis_of_problem<T>(Execution&, const attention::Problem<T>&, const subquad_options&,   \
-                                                       CallReport&);                                                       \
-  template void conv_attention<T>(Execution&, const attention::ConvBasis<T>&, const View<const T, 4>&,                     \
-                                  const subquad_options&, CallReport&, const View<T, 4>&, const View<T, 3>&);              \
-  template const char* conv_attention_backward<T>(Execution&, const attention::ConvBasis<T>&,                              \
-                                                  const attention::Problem<T>&, const subquad_options&, CallReport&,       \
-                                                  const View<const T, 4>&, const attention::Gradients<T>&);
+#define SUBQUAD_INSTANTIATE(T)                                                                                                 \
+  template void check_conv_problem<T>(const attention::Problem<T>&, const subquad_options&);                                   \
+  template attention::ConvBasis<T> basis_of_problem<T>(Execution&, const attention::Problem<T>&, const subquad_options&,       \
+                                                       CallReport&);                                                           \
+  template void conv_attention<T>(Execution&, const attention::ConvBasis<T>&, const View<const T, 4>&, const subquad_options&, \
+                                  CallReport&, const View<T, 4>&, const View<T, 3>&);                                          \
+  template const char* conv_attention_backward<T>(Execution&, const attention::ConvBasis<T>&, const attention::Problem<T>&,    \
+                                                  const subquad_options&, CallReport&, const View<const T, 4>&,                \
+                                                  const attention::Gradients<T>&);
 SUBQUAD_INSTANTIATE(float)
 SUBQUAD_INSTANTIATE(double)
 #undef SUBQUAD_INSTANTIATE

@@ -21,7 +21,8 @@ struct ConvGradientArguments {
     basis.check_operand(k, Heads::grouped);
     basis.check_operand(v, Heads::grouped);
     basis.check_operand(d_o, Heads::same);
-    if (q.extent(1) == 0) throw Error(Status::err_shape, "q has shape " + capi::shape_text(*q.array) + ": d, its last extent, is 0");
+    if (q.extent(1) == 0)
+      throw Error(Status::err_shape, "q has shape " + capi::shape_text(*q.array) + ": d, its last extent, is 0");
     check_extent(k, 1, q, 1, "d");
     check_extent(v, 3, k, 3, "heads");
     check_extent(d_o, 1, v, 1, "d_v");
@@ -76,10 +77,10 @@ subquad_status subquad_conv_basis_backward(subquad_context* context, const subqu
     basis->visit([&](const auto& typed) {
       using T = typename std::decay_t<decltype(typed)>::value_type;
       const auto problem = arguments.problem<T>(run, settings);
-      const attention::Gradients<T> results{capi::view_of<T, 4>(arguments.dq), capi::view_of<T, 4>(arguments.dk),
-                                            capi::view_of<T, 4>(arguments.dv), {}};
-      const char* method = capi::conv_attention_backward(run, typed, problem, settings, call,
-                                                         capi::view_of<const T, 4>(arguments.d_o), results);
+      const attention::Gradients<T> results{
+          capi::view_of<T, 4>(arguments.dq), capi::view_of<T, 4>(arguments.dk), capi::view_of<T, 4>(arguments.dv), {}};
+      const char* method =
+          capi::conv_attention_backward(run, typed, problem, settings, call, capi::view_of<const T, 4>(arguments.d_o), results);
       call.write(report, run, method, problem.pairs());
     });
   });

@@ -42,9 +42,7 @@ void check_starts(const Argument& starts, int64_t n) {
   }
 }
 
-std::vector<int64_t> without_last(const Argument& argument) {
-  return {argument->shape, argument->shape + argument->ndim - 1};
-}
+std::vector<int64_t> without_last(const Argument& argument) { return {argument->shape, argument->shape + argument->ndim - 1}; }
 
 void check_kernels(const Argument& starts, const Argument& kernels) {
   capi::check_array(kernels, 2, SUBQUAD_MAX_NDIM);
@@ -85,7 +83,8 @@ void check_lower_triangular(Execution& run, const Argument& h) {
         for (int64_t j = i + 1; j < view.shape[3]; ++j) {
           const T value = *view.at(b, head, i, j);
           if (value == 0) continue;
-          throw Error(Status::err_value, capi::element_text(h, {b, head, i, j}) + " is " + capi::text(static_cast<double>(value)) +
+          throw Error(Status::err_value, capi::element_text(h, {b, head, i, j}) + " is " +
+                                             capi::text(static_cast<double>(value)) +
                                              ", above the diagonal of a matrix that must be lower triangular");
         }
         monitor.advance(0);
@@ -134,9 +133,8 @@ subquad_status subquad_conv_basis_create(subquad_context* context, const subquad
     capi::with_floating(kernels->dtype, [&](auto zero) {
       using T = decltype(zero);
       if (settings.get_int(SUBQUAD_OPTION_CHECK_FINITE) != 0) check_entries<T>(run, starts_input, kernels_input);
-      *basis_out = new subquad_conv_basis{
-          attention::conv_from_kernels<T>(run, capi::view_of<const int64_t, 3>(starts_input),
-                                          capi::view_of<const T, 4>(kernels_input), kernel_form(settings))};
+      *basis_out = new subquad_conv_basis{attention::conv_from_kernels<T>(
+          run, capi::view_of<const int64_t, 3>(starts_input), capi::view_of<const T, 4>(kernels_input), kernel_form(settings))};
     });
   });
 }

@@ -27,8 +27,9 @@ void product(subquad_context* context, const subquad_options* options, const sub
   basis->check_operand(operand, grouped ? subquad_conv_basis::Heads::grouped : subquad_conv_basis::Heads::same);
   basis->check_operand(result, subquad_conv_basis::Heads::same);
   if (result.extent(1) != operand.extent(1)) {
-    throw Error(Status::err_shape, std::string(result.name) + " has shape " + capi::shape_text(*result.array) + ", whose last extent is not the " +
-                                       std::to_string(operand.extent(1)) + " of " + operand.name);
+    throw Error(Status::err_shape, std::string(result.name) + " has shape " + capi::shape_text(*result.array) +
+                                       ", whose last extent is not the " + std::to_string(operand.extent(1)) + " of " +
+                                       operand.name);
   }
   capi::check_output(result, {operand});
   if (lse) {
@@ -57,8 +58,9 @@ void product(subquad_context* context, const subquad_options* options, const sub
 
 }  // namespace
 
-subquad_status subquad_conv_basis_multiply(subquad_context* context, const subquad_options* options, const subquad_conv_basis* basis,
-                                           const subquad_array* x, const subquad_array* y, subquad_report* report) {
+subquad_status subquad_conv_basis_multiply(subquad_context* context, const subquad_options* options,
+                                           const subquad_conv_basis* basis, const subquad_array* x, const subquad_array* y,
+                                           subquad_report* report) {
   return capi::guarded([&] {
     product(context, options, basis, ConvWeights::logits, Direction::forward, {"x", x}, {"y", y}, {"lse", nullptr}, report);
   });
@@ -81,8 +83,8 @@ subquad_status subquad_conv_basis_apply(subquad_context* context, const subquad_
 }
 
 subquad_status subquad_conv_basis_apply_transposed(subquad_context* context, const subquad_options* options,
-                                                   const subquad_conv_basis* basis, const subquad_array* x, const subquad_array* y,
-                                                   subquad_report* report) {
+                                                   const subquad_conv_basis* basis, const subquad_array* x,
+                                                   const subquad_array* y, subquad_report* report) {
   return capi::guarded([&] {
     product(context, options, basis, ConvWeights::softmax, Direction::transposed, {"x", x}, {"y", y}, {"lse", nullptr}, report);
   });

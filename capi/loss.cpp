@@ -51,7 +51,9 @@ struct Matrix {
   View<T, 2> view() const { return {data.get(), {rows, columns}, {columns, 1}}; }
   View<const T, 2> input() const { return {data.get(), {rows, columns}, {columns, 1}}; }
   View<T, 4> head() const { return {data.get(), {1, 1, rows, columns}, {rows * columns, rows * columns, columns, 1}}; }
-  View<const T, 4> input_head() const { return {data.get(), {1, 1, rows, columns}, {rows * columns, rows * columns, columns, 1}}; }
+  View<const T, 4> input_head() const {
+    return {data.get(), {1, 1, rows, columns}, {rows * columns, rows * columns, columns, 1}};
+  }
 };
 
 template <class T>
@@ -100,8 +102,7 @@ class LossCall {
     return error();
   }
   const char* gradient_with(const attention::ConvBasis<T>& basis) {
-    const char* method =
-        capi::conv_attention_backward<T>(run_, basis, problem_, options_, call_, d_o_.input_head(), gradients());
+    const char* method = capi::conv_attention_backward<T>(run_, basis, problem_, options_, call_, d_o_.input_head(), gradients());
     store_gradient();
     return method;
   }

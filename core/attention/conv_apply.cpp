@@ -35,11 +35,12 @@ ConvEffort for_operators(Execution& run, const ConvBasis<T>& basis, const ConvSe
 template <class T>
 ConvEffort conv_forward(Execution& run, const ConvBasis<T>& basis, const ConvSettings& settings, const View<const T, 4>& x,
                         const View<T, 4>& y, const View<T, 3>& lse) {
-  return for_operators(run, basis, settings, x, y, [&](auto& op, const Team& team, auto source, auto result, int64_t b, int64_t h) {
-    op.forward(team, source, result);
-    for (int64_t i = 0; lse.data != nullptr && i < basis.n; ++i)
-      *lse.at(b, h, i) = static_cast<T>(op.log2_sums()[static_cast<size_t>(i)] * kLn2);
-  });
+  return for_operators(run, basis, settings, x, y,
+                       [&](auto& op, const Team& team, auto source, auto result, int64_t b, int64_t h) {
+                         op.forward(team, source, result);
+                         for (int64_t i = 0; lse.data != nullptr && i < basis.n; ++i)
+                           *lse.at(b, h, i) = static_cast<T>(op.log2_sums()[static_cast<size_t>(i)] * kLn2);
+                       });
 }
 
 template <class T>
@@ -50,9 +51,9 @@ ConvEffort conv_transposed(Execution& run, const ConvBasis<T>& basis, const Conv
   });
 }
 
-#define SUBQUAD_INSTANTIATE(T)                                                                                                 \
-  template ConvEffort conv_forward<T>(Execution&, const ConvBasis<T>&, const ConvSettings&, const View<const T, 4>&,           \
-                                      const View<T, 4>&, const View<T, 3>&);                                                   \
+#define SUBQUAD_INSTANTIATE(T)                                                                                          \
+  template ConvEffort conv_forward<T>(Execution&, const ConvBasis<T>&, const ConvSettings&, const View<const T, 4>&,    \
+                                      const View<T, 4>&, const View<T, 3>&);                                            \
   template ConvEffort conv_transposed<T>(Execution&, const ConvBasis<T>&, const ConvSettings&, const View<const T, 4>&, \
                                          const View<T, 4>&);
 SUBQUAD_INSTANTIATE(float)

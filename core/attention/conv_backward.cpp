@@ -158,7 +158,8 @@ template <class T>
 ConvEffort conv_backward(Execution& run, const ConvBasis<T>& basis, const Problem<T>& problem, bool check_overflow,
                          const View<const T, 4>& d_o, const Gradients<T>& gradients) {
   ConvEffort effort;
-  Monitor monitor(run.ticker, problem.batch() * problem.q_heads() * 2 * (problem.d_v() / std::max<int64_t>(1, kColumns / problem.d()) + 1));
+  Monitor monitor(run.ticker,
+                  problem.batch() * problem.q_heads() * 2 * (problem.d_v() / std::max<int64_t>(1, kColumns / problem.d()) + 1));
   std::mutex mutex;
   for_heads(run, monitor, problem.batch(), problem.kv_heads(), problem.n_q(), [&](const Team& team, int64_t b, int64_t kv) {
     const auto rows = [&](const View<T, 4>& out, int64_t h) {
@@ -203,7 +204,8 @@ template <class T>
 bool conv_backward_is_faster(simd::Target target, const ConvBasis<T>& basis, const Problem<T>& problem) {
   const int64_t channels = std::max<int64_t>(1, kColumns / problem.d());
   const ConvCosts costs{channels * problem.d(), simd::spectral_kernels<T>(target).lanes};
-  const double products = 2.0 * static_cast<double>((problem.d_v() + channels - 1) / channels + 1), n = static_cast<double>(basis.n);
+  const double products = 2.0 * static_cast<double>((problem.d_v() + channels - 1) / channels + 1),
+               n = static_cast<double>(basis.n);
   const double exact = 3.5 * n * n * static_cast<double>(problem.d() + problem.d_v());  // two products forward, five backward
   double difference = 0;
   for (const ConvHead<T>& head : basis.list)
@@ -211,10 +213,10 @@ bool conv_backward_is_faster(simd::Target target, const ConvBasis<T>& basis, con
   return difference < 0;
 }
 
-#define SUBQUAD_INSTANTIATE(T)                                                                                                   \
-  template ConvEffort conv_backward<T>(Execution&, const ConvBasis<T>&, const Problem<T>&, bool, const View<const T, 4>&,        \
-                                       const Gradients<T>&);                                                                     \
-  template void exact_gradients<T>(Execution&, const Problem<T>&, bool, const View<const T, 4>&, const Gradients<T>&);           \
+#define SUBQUAD_INSTANTIATE(T)                                                                                            \
+  template ConvEffort conv_backward<T>(Execution&, const ConvBasis<T>&, const Problem<T>&, bool, const View<const T, 4>&, \
+                                       const Gradients<T>&);                                                              \
+  template void exact_gradients<T>(Execution&, const Problem<T>&, bool, const View<const T, 4>&, const Gradients<T>&);    \
   template bool conv_backward_is_faster<T>(simd::Target, const ConvBasis<T>&, const Problem<T>&);
 SUBQUAD_INSTANTIATE(float)
 SUBQUAD_INSTANTIATE(double)

@@ -75,7 +75,8 @@ ConvBasis<T> conv_from_kernels(Execution& run, const View<const int64_t, 3>& sta
           const bool sound = std::isfinite(sum += static_cast<double>(entry));
           entry = static_cast<T>(sum);
           if (sound && !std::isfinite(entry))
-            throw Error(Status::err_overflow, "the sum of kernels up to kernels" + place(b, h, r, lag) + " overflows their data type");
+            throw Error(Status::err_overflow,
+                        "the sum of kernels up to kernels" + place(b, h, r, lag) + " overflows their data type");
         }
         head.kernel(r)[lag] = entry;
         if (lag % kChunk == 0) monitor.advance(0);
@@ -172,11 +173,11 @@ ConvBasis<T> conv_add_lag_bias(const ConvBasis<T>& basis, const View<const T, 2>
   });
 }
 
-#define SUBQUAD_INSTANTIATE(T)                                                                                                \
+#define SUBQUAD_INSTANTIATE(T)                                                                                                 \
   template ConvBasis<T> conv_from_kernels<T>(Execution&, const View<const int64_t, 3>&, const View<const T, 4>&, ConvKernels); \
-  template ConvBasis<T> conv_from_dense<T>(Execution&, const View<const T, 4>&);                                              \
-  template void conv_to_kernels<T>(const ConvBasis<T>&, ConvKernels, const View<int64_t, 3>&, const View<T, 4>&);             \
-  template void conv_to_dense<T>(Execution&, const ConvBasis<T>&, const View<T, 4>&);                                         \
+  template ConvBasis<T> conv_from_dense<T>(Execution&, const View<const T, 4>&);                                               \
+  template void conv_to_kernels<T>(const ConvBasis<T>&, ConvKernels, const View<int64_t, 3>&, const View<T, 4>&);              \
+  template void conv_to_dense<T>(Execution&, const ConvBasis<T>&, const View<T, 4>&);                                          \
   template ConvBasis<T> conv_exp<T>(Execution&, const ConvBasis<T>&);                                                          \
   template ConvBasis<T> conv_add_lag_bias<T>(const ConvBasis<T>&, const View<const T, 2>&, int64_t);
 SUBQUAD_INSTANTIATE(float)

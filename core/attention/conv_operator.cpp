@@ -19,7 +19,8 @@ std::vector<T> column_scales(const Team& team, const View<const T, 2>& x) {
     own.assign(static_cast<size_t>(columns), T{0});
     for (int64_t i = chunk * kChunk; i < std::min((chunk + 1) * kChunk, rows); ++i) {
       const T* const row = x.at(i);
-      for (int64_t c = 0; c < columns; ++c) own[static_cast<size_t>(c)] = std::max(own[static_cast<size_t>(c)], std::fabs(row[c]));
+      for (int64_t c = 0; c < columns; ++c)
+        own[static_cast<size_t>(c)] = std::max(own[static_cast<size_t>(c)], std::fabs(row[c]));
     }
     team.monitor().advance(0);
   });
@@ -56,9 +57,9 @@ ConvOperator<T>::ConvOperator(const Team& team, simd::Target target, Workspace& 
       n_(head.n()),
       segments_(conv_segments(head, mode.weights)),
       plan_(plan(team, {columns, simd::spectral_kernels<T>(target).lanes})),
+      task_{segments_, plan_, log2_sums_or_null()},
       direct_(segments_, log2_sums_or_null(), n_, target) {
-  if (!plan_.jobs.empty())
-    transforms_.emplace(team, target, workspace, task(), plan_.jobs, ConvSpectral<T, T>::Windows::shared);
+  if (!plan_.jobs.empty()) transforms_.emplace(team, target, workspace, task_, plan_.jobs, WindowSharing::shared);
 }
 
 template <class T>
@@ -114,13 +115,14 @@ template <class Use>
 void ConvOperator<T>::for_extra_jobs(const Team& team, const Use& use) {
   using Transforms = ConvSpectral<T, double>;
   constexpr int64_t kBytes = int64_t{1} << 27;
-  const auto per_batch = static_cast<size_t>(std::max<int64_t>(1, kBytes / std::max<int64_t>(1, Transforms::bytes_per_job(plan_.geometry))));
+  const auto per_batch =
+      static_cast<size_t>(std::max<int64_t>(1, kBytes / std::max<int64_t>(1, Transforms::bytes_per_job(plan_.geometry))));
   const auto& jobs = plan_.extra_jobs;
   for (size_t first = 0; first < jobs.size(); first += per_batch) {
     const size_t last = std::min(first + per_batch, jobs.size());
-    Transforms transforms(team, target_, workspace_, task(),
+    Transforms transforms(team, target_, workspace_, task_,
                           {jobs.begin() + static_cast<int64_t>(first), jobs.begin() + static_cast<int64_t>(last)},
-                          Transforms::Windows::own);
+                          WindowSharing::own);
     use(transforms);
   }
 }

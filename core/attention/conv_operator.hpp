@@ -37,6 +37,8 @@ class ConvOperator {
   // columns: of the products to come, for the choice of what is cheap.
   ConvOperator(const Team& team, simd::Target target, Workspace& workspace, const ConvHead<T>& head, const ConvMode& mode,
                int64_t columns);
+  ConvOperator(const ConvOperator&) = delete;  // parts refer to each other
+  ConvOperator& operator=(const ConvOperator&) = delete;
 
   // y = W x and y = W' x. x has contiguous columns. Transposed: not with strict_causal.
   void forward(const Team& team, const View<const T, 2>& x, const View<T, 2>& y);
@@ -49,7 +51,6 @@ class ConvOperator {
  private:
   ConvPlan plan(const Team& team, const ConvCosts& costs);
   const double* log2_sums_or_null() const { return mode_.weights == ConvWeights::softmax ? sums_.log2_sums.data() : nullptr; }
-  ConvTask<T> task() const { return {segments_, plan_, log2_sums_or_null()}; }
 
   // Calls use(transforms) for the jobs beyond the first of each block, as many at a time as memory allows.
   template <class Use>
@@ -72,6 +73,7 @@ class ConvOperator {
   std::vector<ConvSegment<T>> segments_;
   ConvRowSums sums_;
   ConvPlan plan_;
+  ConvTask<T> task_;
   ConvDirect<T> direct_;
   std::optional<ConvSpectral<T, T>> transforms_;
 };

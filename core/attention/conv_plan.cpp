@@ -188,7 +188,8 @@ class SoftmaxPlan {
 
 int64_t ConvGeometry::pieces_seen(int64_t output_block) const {
   const int64_t end = strict_causal ? output_block : output_block + 1;
-  const auto found = std::lower_bound(pieces.begin(), pieces.end(), end, [](const ConvPiece& p, int64_t b) { return p.block < b; });
+  const auto found =
+      std::lower_bound(pieces.begin(), pieces.end(), end, [](const ConvPiece& p, int64_t b) { return p.block < b; });
   return found - pieces.begin();
 }
 
@@ -221,9 +222,9 @@ ConvPlan conv_plan_logits(ConvGeometry geometry, double log2_largest) {
   return plan;
 }
 
-#define SUBQUAD_INSTANTIATE(T)                                                                                       \
+#define SUBQUAD_INSTANTIATE(T)                                                                                 \
   template ConvGeometry conv_geometry<T>(const std::vector<ConvSegment<T>>&, int64_t, bool, const ConvCosts&); \
-  template double conv_product_cost<T>(const std::vector<ConvSegment<T>>&, int64_t, const ConvCosts&);                \
+  template double conv_product_cost<T>(const std::vector<ConvSegment<T>>&, int64_t, const ConvCosts&);         \
   template ConvPlan conv_plan_softmax<T>(ConvGeometry, const ConvRowSums&, const ConvCosts&);
 SUBQUAD_INSTANTIATE(float)
 SUBQUAD_INSTANTIATE(double)

@@ -16,9 +16,9 @@ struct ConvPiece {
 };
 
 struct ConvGeometry {
-  int64_t n = 0, block = 0;         // rows per block; 0: no transforms
-  bool strict_causal = false;       // pairs inside a block are left to direct products
-  std::vector<ConvPiece> pieces;    // by block, then segment
+  int64_t n = 0, block = 0;          // rows per block; 0: no transforms
+  bool strict_causal = false;        // pairs inside a block are left to direct products
+  std::vector<ConvPiece> pieces;     // by block, then segment
   std::vector<int64_t> first_block;  // of each segment
 
   int64_t blocks() const { return (n + block - 1) / block; }
@@ -36,7 +36,8 @@ struct ConvJob {
 };
 
 inline constexpr int32_t kDirectRow = -1;
-inline constexpr int64_t kDirectRows = 48;  // rows go to direct products by so many: a query group of every SIMD target divides it
+inline constexpr int64_t kDirectRows =
+    48;  // rows go to direct products by so many: a query group of every SIMD target divides it
 
 struct ConvPlan {
   ConvGeometry geometry;

@@ -14,8 +14,8 @@ namespace subquad::attention {
 
 namespace {
 
-constexpr int64_t kGroups = 8;           // of segments, each with its own sums: tasks for threads, and a fixed order of additions
-constexpr double kPlainRange = 900;      // of logits in units of log 2: sums of 2^53 terms and squares of half of it fit a double
+constexpr int64_t kGroups = 8;       // of segments, each with its own sums: tasks for threads, and a fixed order of additions
+constexpr double kPlainRange = 900;  // of logits in units of log 2: sums of 2^53 terms and squares of half of it fit a double
 constexpr int64_t kChunk = int64_t{1} << 14;
 constexpr double kNothing = -std::numeric_limits<double>::infinity();
 
@@ -151,7 +151,8 @@ class RowSums {
   }
 
   template <class Number>
-  void fill_entries(const ConvSegment<T>& segment, double reference, std::vector<double>& exponents, std::vector<Number>& entries) {
+  void fill_entries(const ConvSegment<T>& segment, double reference, std::vector<double>& exponents,
+                    std::vector<Number>& entries) {
     for (int64_t from = 0; from < n_ - segment.first; from += kChunk) {
       const int64_t count = std::min(kChunk, n_ - segment.first - from);
       for (int64_t t = 0; t < count; ++t)

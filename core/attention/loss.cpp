@@ -57,7 +57,8 @@ void transposed_product(Execution& run, const View<const T, 2>& a, const View<co
     for (int64_t i = begin; i < end; ++i) {
       for (int64_t l = 0; l < d; ++l) {
         const double factor = static_cast<double>(*a.at(i, l));
-        for (int64_t c = 0; c < columns; ++c) part[static_cast<size_t>(l * columns + c)] += factor * static_cast<double>(*b.at(i, c));
+        for (int64_t c = 0; c < columns; ++c)
+          part[static_cast<size_t>(l * columns + c)] += factor * static_cast<double>(*b.at(i, c));
       }
     }
   });
@@ -88,9 +89,9 @@ double squared_error(Execution& run, const View<const T, 2>& o, const View<const
   return sum / 2;
 }
 
-#define SUBQUAD_INSTANTIATE(T)                                                                                             \
-  template void matrix_product<T>(Execution&, const View<const T, 2>&, const View<const T, 2>&, const View<T, 2>&);        \
-  template void transposed_product<T>(Execution&, const View<const T, 2>&, const View<const T, 2>&, const View<T, 2>&);    \
+#define SUBQUAD_INSTANTIATE(T)                                                                                          \
+  template void matrix_product<T>(Execution&, const View<const T, 2>&, const View<const T, 2>&, const View<T, 2>&);     \
+  template void transposed_product<T>(Execution&, const View<const T, 2>&, const View<const T, 2>&, const View<T, 2>&); \
   template double squared_error<T>(Execution&, const View<const T, 2>&, const View<const T, 2>&, const View<T, 2>&);
 SUBQUAD_INSTANTIATE(float)
 SUBQUAD_INSTANTIATE(double)

@@ -21,7 +21,7 @@ class Aligned {
   explicit Aligned(int64_t count) {
     const size_t bytes = static_cast<size_t>(count) * sizeof(T);
     const std::align_val_t alignment{bytes >= 2 * kHugePage ? kHugePage : kAlignment};
-    data_ = {static_cast<T*>(::operator new (bytes, alignment)), Free{alignment}};
+    data_ = {static_cast<T*>(::operator new(bytes, alignment)), Free{alignment}};
 #if defined(__linux__)
     // Strided passes over large buffers would spend much of their time on address translation. Advice: nothing hangs on it.
     if (bytes >= 2 * kHugePage) static_cast<void>(madvise(data_.get(), bytes / kHugePage * kHugePage, MADV_HUGEPAGE));
@@ -35,7 +35,7 @@ class Aligned {
 
   struct Free {
     std::align_val_t alignment{kAlignment};
-    void operator()(T* data) const { ::operator delete (data, alignment); }
+    void operator()(T* data) const { ::operator delete(data, alignment); }
   };
   std::unique_ptr<T, Free> data_;
 };

@@ -34,7 +34,8 @@ template <class T>
 void check_against_dense(const Sizes& s, ConvWeights weights) {
   const ConvBasis<T> basis = random_basis<T>(s.batch, s.heads, s.n, s.k, 3, 5);
   const int64_t heads = weights == ConvWeights::softmax ? s.value_heads : s.heads;
-  const Tensor<T> x = random_tensor<T>(s.batch, heads, s.n, s.columns, 6, 0), w = random_tensor<T>(s.batch, s.heads, s.n, s.columns, 6, 1);
+  const Tensor<T> x = random_tensor<T>(s.batch, heads, s.n, s.columns, 6, 0),
+                  w = random_tensor<T>(s.batch, s.heads, s.n, s.columns, 6, 1);
   const auto expected = dense_product(basis, weights, x, false), expected_transposed = dense_product(basis, weights, w, true);
   Pool pool(2);
   for (const simd::Target target : simd::targets()) {
@@ -74,7 +75,8 @@ TEST_CASE_TEMPLATE("the log-sum-exp of a conv basis is exact to round-off", T, f
         for (int64_t j = 0; j <= i; ++j) top = std::max(top, entry(basis.head(0, h), i, j));
         for (int64_t j = 0; j <= i; ++j) sum += std::exp(entry(basis.head(0, h), i, j) - top);
         // Sums are formed in double; exponents are products with log2(e), of up to 2 range / log(2).
-        const long double budget = unit_roundoff<double>() * (4 * range + 700) + 2 * unit_roundoff<T>() * (range + std::log(700.0L));
+        const long double budget =
+            unit_roundoff<double>() * (4 * range + 700) + 2 * unit_roundoff<T>() * (range + std::log(700.0L));
         expect_within(lse(0, h, i, 0), top + std::log(sum), budget);
       }
     }

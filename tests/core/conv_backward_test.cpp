@@ -87,7 +87,8 @@ TEST_CASE_TEMPLATE("gradients with a conv basis match their definition", T, floa
   struct Sizes {
     int64_t heads, kv_heads, n, d, d_v, k;
   };
-  for (const Sizes& s : {Sizes{1, 1, 1, 3, 2, 1}, {2, 1, 67, 5, 7, 3}, {4, 2, 300, 16, 5, 4}, {1, 1, 600, 80, 3, 8}, {1, 1, 40, 2, 0, 2}}) {
+  for (const Sizes& s :
+       {Sizes{1, 1, 1, 3, 2, 1}, {2, 1, 67, 5, 7, 3}, {4, 2, 300, 16, 5, 4}, {1, 1, 600, 80, 3, 8}, {1, 1, 40, 2, 0, 2}}) {
     const BackwardCase<T> c(s.heads, s.kv_heads, s.n, s.d, s.d_v);
     const ConvBasis<T> basis = random_basis<T>(1, s.heads, s.n, s.k, 3, 5);
     const auto g = conv_gradients(c, basis);
@@ -125,7 +126,8 @@ TEST_CASE("gradients with a recovered basis are within the bound of exact attent
       const auto basis = attention::recover_conv_basis<double>(run, read(c.q), read(c.k), 1.0, {5, 8, delta}, &counts);
       CHECK(basis.list[0].bases() == structured.bases());
       const auto g = conv_gradients(c, basis);
-      const auto expected = c.oracle([&](int64_t, int64_t i) { return softmax_row(i, [&](int64_t j) { return structured.logit(i, j); }); });
+      const auto expected =
+          c.oracle([&](int64_t, int64_t i) { return softmax_row(i, [&](int64_t j) { return structured.logit(i, j); }); });
       // The recovered kernels are themselves noisy columns: within 2 eps of the logits.
       const long double eps = 2 * structured.noise + structured.rounding();
       long double k_most = 0;
@@ -154,7 +156,8 @@ TEST_CASE_TEMPLATE("recomputed exact gradients match their definition", T, float
       return c.scale * logit;
     });
   });
-  const long double budget = unit_roundoff<T>() * 2 * 90 * (7 + 5 + 6) * 4;  // sums over pairs and coordinates, entries of at most 1
+  const long double budget =
+      unit_roundoff<T>() * 2 * 90 * (7 + 5 + 6) * 4;  // sums over pairs and coordinates, entries of at most 1
   expect_all(g.dq, expected.dq, budget);
   expect_all(g.dk, expected.dk, budget);
   expect_all(g.dv, expected.dv, budget);

@@ -116,7 +116,8 @@ TEST_CASE_TEMPLATE("conv attention is linear in the values", T, float, double) {
   Tensor<T> sum = a;
   for (size_t i = 0; i < sum.data.size(); ++i) sum.data[i] += 2 * b.data[i];
   const Tensor<T> oa = apply(basis, a, false), ob = apply(basis, b, false), os = apply(basis, sum, false);
-  for (size_t i = 0; i < os.data.size(); ++i) expect_within(os.data[i], oa.data[i] + 2.0L * ob.data[i], (3 + 1 + 2) * promised<T>());
+  for (size_t i = 0; i < os.data.size(); ++i)
+    expect_within(os.data[i], oa.data[i] + 2.0L * ob.data[i], (3 + 1 + 2) * promised<T>());
 }
 
 TEST_CASE("a product can be cancelled") {

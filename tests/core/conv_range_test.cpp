@@ -18,14 +18,30 @@ Kernel make_kernel(Form form, int64_t n, int64_t place, double range, uint64_t s
   for (int64_t t = 0; t < n; ++t) {
     const double share = n > 1 ? static_cast<double>(t) / static_cast<double>(n - 1) : 0;
     switch (form) {
-      case Form::rising: kernel.push_back(range * (2 * share - 1)); break;
-      case Form::falling: kernel.push_back(range * (1 - 2 * share)); break;
-      case Form::wave: kernel.push_back(range * std::cos(static_cast<double>(t + place) / 37)); break;
-      case Form::random: kernel.push_back(range * (2 * random_uniform(seed, 40, static_cast<uint64_t>(t)) - 1)); break;
-      case Form::step_up: kernel.push_back(t < place ? -range : range); break;
-      case Form::step_down: kernel.push_back(t < place ? range : -range); break;
-      case Form::spike: kernel.push_back(t == place ? range : -range); break;
-      case Form::dip: kernel.push_back(t == place ? -range : range); break;
+      case Form::rising:
+        kernel.push_back(range * (2 * share - 1));
+        break;
+      case Form::falling:
+        kernel.push_back(range * (1 - 2 * share));
+        break;
+      case Form::wave:
+        kernel.push_back(range * std::cos(static_cast<double>(t + place) / 37));
+        break;
+      case Form::random:
+        kernel.push_back(range * (2 * random_uniform(seed, 40, static_cast<uint64_t>(t)) - 1));
+        break;
+      case Form::step_up:
+        kernel.push_back(t < place ? -range : range);
+        break;
+      case Form::step_down:
+        kernel.push_back(t < place ? range : -range);
+        break;
+      case Form::spike:
+        kernel.push_back(t == place ? range : -range);
+        break;
+      case Form::dip:
+        kernel.push_back(t == place ? -range : range);
+        break;
     }
   }
   return kernel;
@@ -49,14 +65,16 @@ void check_promise(const ConvHead<T>& head, uint64_t seed) {
   attention::conv_forward<T>(run, basis, {}, read(v), o.view(), {});
   attention::conv_forward<T>(run, basis, {{ConvWeights::softmax, true}, true}, read(v), strict.view(), {});
   const attention::ConvEffort effort = attention::conv_transposed<T>(run, basis, {}, read(v), y.view());
-  const auto expected = dense_product(basis, ConvWeights::softmax, v, false), expected_y = dense_product(basis, ConvWeights::softmax, v, true);
+  const auto expected = dense_product(basis, ConvWeights::softmax, v, false),
+             expected_y = dense_product(basis, ConvWeights::softmax, v, true);
   const long double blocks = effort.block > 0 ? static_cast<long double>((n + effort.block - 1) / effort.block) : 1;
   for (int64_t i = 0; i < n; ++i) {
     for (int64_t c = 0; c < columns; ++c) {
       expect_within(o(0, 0, i, c), expected(0, 0, i, c), promised<T>());
       expect_within(strict(0, 0, i, c), expected(0, 0, i, c), promised<T>());
       // Direct products and sums over up to n rows round, too.
-      expect_within(y(0, 0, i, c), expected_y(0, 0, i, c), promised<T>() * blocks + unit_roundoff<T>() * static_cast<long double>(n));
+      expect_within(y(0, 0, i, c), expected_y(0, 0, i, c),
+                    promised<T>() * blocks + unit_roundoff<T>() * static_cast<long double>(n));
     }
   }
 }
@@ -67,7 +85,7 @@ TEST_CASE_TEMPLATE("one kernel of any form keeps the promise", T, float, double)
   for (const int64_t n : {130, 700}) {
     for (const Form form : kForms) {
       const bool placed = form >= Form::step_up;
-      for (int64_t place = 0; place < (placed ? n : 1); place += n > 200 ? 53 : 7) {
+      for (int64_t place = 0; place<(placed ? n : 1); place += n> 200 ? 53 : 7) {
         CAPTURE(static_cast<int>(form));
         CAPTURE(place);
         check_promise<T>(conv_head<T>(n, {0}, {make_kernel(form, n, place, kRange<T>, 3)}), 4);
@@ -82,8 +100,10 @@ TEST_CASE_TEMPLATE("many kernels of mixed forms keep the promise", T, float, dou
       for (uint64_t trial = 0; trial < 3; ++trial) {
         std::vector<Kernel> kernels;
         for (int64_t r = 0; r < k; ++r) {
-          const uint32_t pick = random_word(trial, 50, static_cast<uint64_t>(r)), place = random_word(trial, 51, static_cast<uint64_t>(r));
-          kernels.push_back(make_kernel(kForms[pick % 8], n, static_cast<int64_t>(place) % n, kRange<T>, trial + 60 + static_cast<uint64_t>(r)));
+          const uint32_t pick = random_word(trial, 50, static_cast<uint64_t>(r)),
+                         place = random_word(trial, 51, static_cast<uint64_t>(r));
+          kernels.push_back(make_kernel(kForms[pick % 8], n, static_cast<int64_t>(place) % n, kRange<T>,
+                                        trial + 60 + static_cast<uint64_t>(r)));
         }
         CAPTURE(k);
         CAPTURE(trial);
@@ -108,9 +128,11 @@ TEST_CASE_TEMPLATE("moderate logits err by round-off, not by what is promised of
   const auto expected = dense_product(basis, ConvWeights::softmax, v, false);
   const long double e_squared = 7.39L;
   for (int64_t i = 200; i < n; ++i) {
-    const long double norms = std::sqrt(2.0L * static_cast<long double>(effort.block)) * std::sqrt(static_cast<long double>(effort.block));
+    const long double norms =
+        std::sqrt(2.0L * static_cast<long double>(effort.block)) * std::sqrt(static_cast<long double>(effort.block));
     const long double pieces = static_cast<long double>(i / effort.block + 1 + 8);
-    const long double budget = unit_roundoff<T>() * std::log2(2.0L * static_cast<long double>(effort.block)) * e_squared * norms * pieces / static_cast<long double>(i);
+    const long double budget = unit_roundoff<T>() * std::log2(2.0L * static_cast<long double>(effort.block)) * e_squared * norms *
+                               pieces / static_cast<long double>(i);
     for (int64_t c = 0; c < 8; ++c) expect_within(o(0, 0, i, c), expected(0, 0, i, c), budget);
   }
 }

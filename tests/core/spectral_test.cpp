@@ -21,10 +21,7 @@ struct Signals {
   Aligned<R> rows, twiddles;
 
   Signals(simd::Target target, int64_t n)
-      : kernels(simd::spectral_kernels<R>(target)),
-        length(n),
-        rows(n * 2 * kernels.lanes),
-        twiddles(simd::twiddle_count(n) + 1) {
+      : kernels(simd::spectral_kernels<R>(target)), length(n), rows(n * 2 * kernels.lanes), twiddles(simd::twiddle_count(n) + 1) {
     simd::fill_twiddles<R>(n, twiddles.get());
   }
 
@@ -32,7 +29,9 @@ struct Signals {
   void fill(uint64_t seed, int64_t used_rows) {
     for (int64_t j = 0; j < length; ++j) {
       for (int64_t c = 0; c < 2 * kernels.lanes; ++c)
-        at(j, c) = j < used_rows ? static_cast<R>(2 * random_uniform(seed, static_cast<uint64_t>(c), static_cast<uint64_t>(j)) - 1) : R{0};
+        at(j, c) = j < used_rows
+                       ? static_cast<R>(2 * random_uniform(seed, static_cast<uint64_t>(c), static_cast<uint64_t>(j)) - 1)
+                       : R{0};
     }
   }
 };
@@ -81,7 +80,8 @@ TEST_CASE_TEMPLATE("a transform holds every frequency of the discrete Fourier tr
       s.kernels.transform(s.rows.get(), n, s.twiddles.get());
       std::vector<int> seen(static_cast<size_t>(n));
       for (int64_t place = 0; place < n; ++place) {
-        const long double angle = -std::atan2(static_cast<long double>(unit.at(place, unit.kernels.lanes)), static_cast<long double>(unit.at(place, 0)));
+        const long double angle = -std::atan2(static_cast<long double>(unit.at(place, unit.kernels.lanes)),
+                                              static_cast<long double>(unit.at(place, 0)));
         const auto f = static_cast<int64_t>(std::llround(angle / kTwoPi * static_cast<long double>(n)) + n) % n;
         ++seen[static_cast<size_t>(f)];
         long double sum_re = 0, sum_im = 0;
@@ -105,22 +105,27 @@ TEST_CASE_TEMPLATE("products of spectra sum over their inputs", R, float, double
     const auto& kernels = simd::spectral_kernels<R>(target);
     const int64_t row = 2 * kernels.lanes, stride = kLength * row;
     Aligned<R> inputs(kInputs * stride), windows(stride), outputs(kernels.tile * stride);
-    for (int64_t e = 0; e < kInputs * stride; ++e) inputs.get()[e] = static_cast<R>(2 * random_uniform(3, 0, static_cast<uint64_t>(e)) - 1);
-    for (int64_t e = 0; e < stride; ++e) windows.get()[e] = static_cast<R>(2 * random_uniform(3, 1, static_cast<uint64_t>(e)) - 1);
+    for (int64_t e = 0; e < kInputs * stride; ++e)
+      inputs.get()[e] = static_cast<R>(2 * random_uniform(3, 0, static_cast<uint64_t>(e)) - 1);
+    for (int64_t e = 0; e < stride; ++e)
+      windows.get()[e] = static_cast<R>(2 * random_uniform(3, 1, static_cast<uint64_t>(e)) - 1);
     std::vector<int64_t> offsets;
     for (int64_t p = 0; p < kInputs; ++p) {
       for (int64_t o = 0; o < kernels.tile; ++o) offsets.push_back((p + 3 * o) % kernels.lanes);
     }
     for (const bool conjugate : {false, true}) {
-      const simd::SpectralProduct<R> product{inputs.get(), stride, 1, kInputs, windows.get(), offsets.data(), outputs.get(), stride, 2, kLength};
+      const simd::SpectralProduct<R> product{inputs.get(),   stride,        1,      kInputs, windows.get(),
+                                             offsets.data(), outputs.get(), stride, 2,       kLength};
       (conjugate ? kernels.product_conjugate : kernels.product)(product);
       for (int64_t o = 0; o < kernels.tile; ++o) {
         for (int64_t f = 2; f < kLength; ++f) {
           for (int64_t c = 0; c < kernels.lanes; ++c) {
             long double re = 0, im = 0;
             for (int64_t p = 1; p < kInputs; ++p) {
-              const R *x = inputs.get() + p * stride + f * row + c, *w = windows.get() + f * row + offsets[static_cast<size_t>(p * kernels.tile + o)];
-              const long double wr = w[0], wi = conjugate ? -w[kernels.lanes] : w[kernels.lanes], xr = x[0], xi = x[kernels.lanes];
+              const R *x = inputs.get() + p * stride + f * row + c,
+                      *w = windows.get() + f * row + offsets[static_cast<size_t>(p * kernels.tile + o)];
+              const long double wr = w[0], wi = conjugate ? -w[kernels.lanes] : w[kernels.lanes], xr = x[0],
+                                xi = x[kernels.lanes];
               re += wr * xr - wi * xi;
               im += wr * xi + wi * xr;
             }
