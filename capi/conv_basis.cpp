@@ -178,7 +178,6 @@ subquad_status subquad_conv_basis_get(const subquad_conv_basis* basis, const sub
       capi::check_array(starts_output, 3, 3);
       capi::check_dtype(starts_output, SUBQUAD_INT64, "(first columns of the bases)");
       capi::check_shape(starts_output, {fitting.shape, fitting.shape + 3}, "([batch, heads, k])");
-      capi::check_output(starts_output, {kernels_output});
     }
     if (kernels_output) {
       capi::check_array(kernels_output, 4, 4);
@@ -186,6 +185,7 @@ subquad_status subquad_conv_basis_get(const subquad_conv_basis* basis, const sub
       capi::check_shape(kernels_output, {fitting.shape, fitting.shape + 4}, "([batch, heads, k, n])");
       capi::check_output(kernels_output, {});
     }
+    if (starts_output) capi::check_output(starts_output, {kernels_output});
     basis->visit([&](const auto& typed) {
       using T = typename std::decay_t<decltype(typed)>::value_type;
       attention::conv_to_kernels<T>(typed, kernel_form(capi::options_or_default(options)),

@@ -21,8 +21,8 @@ struct subquad_conv_basis {
   // [batch, heads, k, n], row-major, without data.
   subquad_array kernels_array() const;
 
-  // Throws unless the array has the basis's dtype and is [.., H, n, columns], with leading extents of 1 left out at will; H is the
-  // number of heads, or a divisor of it where heads may be grouped.
+  // Throws unless the array has the basis's dtype and is [.., H, n, columns], with leading extents of 1 left out at will; H is
+  // the number of heads, or a divisor of it where heads may be grouped.
   enum class Heads { same, grouped };
   void check_operand(const subquad::capi::Argument& argument, Heads heads) const;
 };

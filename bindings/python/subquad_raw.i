@@ -2,6 +2,7 @@
  *   subquad_status        a failing call raises what the function given to set_error_factory makes of (code, text)
  *   T* name_out           returned, as a list where there are several
  *   const subquad_array*  None, or a tuple (address, dtype, shape, strides in elements)
+ *   subquad_array* _out   returned as a tuple (dtype, shape)
  *   subquad_callback      True: the call looks for signals (Ctrl-C) while it runs; False: it does not */
 %module subquad_raw
 
@@ -66,6 +67,17 @@ static int read_view(PyObject* tuple, subquad_array* view) {
   return copy_extents(shape, ndim, view->shape) < 0 || copy_extents(strides, ndim, view->strides) < 0 ? -1 : 0;
 }
 
+/* What an array must be, as (dtype, shape). */
+static PyObject* describe_view(const subquad_array* view) {
+  PyObject* shape = PyTuple_New(view->ndim);
+  int32_t i;
+  for (i = 0; shape && i < view->ndim; ++i) {
+    PyObject* extent = PyLong_FromLongLong(view->shape[i]);
+    if (!extent || PyTuple_SetItem(shape, i, extent) < 0) Py_CLEAR(shape);
+  }
+  return shape ? Py_BuildValue("(iN)", (int)view->dtype, shape) : NULL;
+}
+
 /* Read a list of pairs (o part, lse part) into two arrays of views. */
 static int read_parts(PyObject* pairs, Py_ssize_t count, subquad_array* o_parts, subquad_array* lse_parts) {
   Py_ssize_t i;
@@ -109,6 +121,21 @@ static void set_error_factory(PyObject* factory) {
 %thread subquad_attention_backward;
 %thread subquad_attention_merge;
 %thread subquad_fill_uniform;
+%thread subquad_attention_loss;
+%thread subquad_conv_basis_create;
+%thread subquad_conv_basis_from_dense;
+%thread subquad_conv_basis_recover;
+%thread subquad_conv_basis_fit;
+%thread subquad_conv_basis_get;
+%thread subquad_conv_basis_exp;
+%thread subquad_conv_basis_to_dense;
+%thread subquad_conv_basis_multiply;
+%thread subquad_conv_basis_multiply_transposed;
+%thread subquad_conv_basis_apply;
+%thread subquad_conv_basis_apply_transposed;
+%thread subquad_conv_basis_backward;
+%thread subquad_wisdom_export; /* waits for FFTW's planner, which another thread may hold */
+%thread subquad_wisdom_import;
 
 %typemap(out) subquad_status {
   if ($1 != SUBQUAD_OK || PyErr_Occurred()) {
@@ -124,9 +151,14 @@ static void set_error_factory(PyObject* factory) {
 %typemap(argout) TYPE* { $result = SWIG_Python_AppendOutput($result, TO_PYTHON(*$1), 1); }
 %enddef
 
+/* A handle is given out, or destroyed where an exception of a signal's handler takes the place of a result that is ready. */
 %define HANDLE(TYPE)
 %typemap(in, numinputs=0) TYPE** (TYPE* value = NULL) "$1 = &value;"
-%typemap(argout) TYPE** { $result = SWIG_Python_AppendOutput($result, SWIG_NewPointerObj(*$1, $descriptor(TYPE*), 0), 1); }
+%typemap(argout) TYPE** {
+  $result = SWIG_Python_AppendOutput($result, SWIG_NewPointerObj(*$1, $descriptor(TYPE*), 0), 1);
+  *$1 = NULL;
+}
+%typemap(freearg) TYPE** { TYPE##_destroy(*$1); }
 %enddef
 
 OUTPUT(int32_t, 0, PyLong_FromLong)
@@ -136,6 +168,10 @@ OUTPUT(const char*, NULL, PyUnicode_FromString)
 HANDLE(subquad_context)
 HANDLE(subquad_options)
 HANDLE(subquad_report)
+HANDLE(subquad_conv_basis)
+
+%typemap(in, numinputs=0) subquad_array* kernels_out (subquad_array value) "$1 = &value;"
+%typemap(argout) subquad_array* kernels_out { $result = SWIG_Python_AppendOutput($result, describe_view($1), 1); }
 
 %typemap(in) const subquad_array* (subquad_array view) {
   $1 = NULL;

@@ -13,8 +13,8 @@ struct ConvSettings {
   bool check_overflow = true;  // a result that is not finite is an Error(overflow)
 };
 
-// y = W x: [batch][heads of the basis][n][columns] from [batch][heads or a divisor][n][columns]. lse: softmax only, may lack data.
-// The same bits for any number of threads.
+// y = W x: [batch][heads of the basis][n][columns] from [batch][heads or a divisor][n][columns]. lse: softmax only, may lack
+// data. The same bits for any number of threads.
 template <class T>
 ConvEffort conv_forward(Execution& run, const ConvBasis<T>& basis, const ConvSettings& settings, const View<const T, 4>& x,
                         const View<T, 4>& y, const View<T, 3>& lse);

@@ -9,9 +9,9 @@
 
 namespace subquad::attention {
 
-// Gradients by near-linear products with the basis, which has the problem's query heads. Of the problem only q, k, v and the scale
-// are read; of the gradients dq, dk, dv are written unless they lack data. Method: [CONV, training], docs/math/conv_basis.md.
-// The same bits for any number of threads.
+// Gradients by near-linear products with the basis, which has the problem's query heads. Of the problem only q, k, v and the
+// scale are read; of the gradients dq, dk, dv are written unless they lack data. Method: [CONV, training],
+// docs/math/conv_basis.md. The same bits for any number of threads.
 template <class T>
 ConvEffort conv_backward(Execution& run, const ConvBasis<T>& basis, const Problem<T>& problem, bool check_overflow,
                          const View<const T, 4>& d_o, const Gradients<T>& gradients);

@@ -22,7 +22,8 @@ class ConvDirect {
   int64_t padded(int64_t columns) const { return round_up(columns, kernels_.lanes); }
   int64_t scratch() const { return (simd::kKeyBlock + 4) * group() + 2 * (simd::kKeyBlock + simd::kBiasMargin); }
 
-  // o_t[c][i - first] += sum_j W[i,j] v[j,c] over the keys j in [first_key, last_key) that row i sees, for `rows` rows from `first` on.
+  // o_t[c][i - first] += sum_j W[i,j] v[j,c] over the keys j in [first_key, last_key) that row i sees, for `rows` rows from
+  // `first` on.
   // o_t: [columns][padded(rows)]. v has contiguous columns. Looks at the monitor.
   void forward(int64_t first, int64_t rows, int64_t first_key, int64_t last_key, const View<const T, 2>& v, Monitor& monitor,
                T* scratch, T* o_t) const;

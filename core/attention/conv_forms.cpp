@@ -72,7 +72,8 @@ ConvBasis<T> conv_from_kernels(Execution& run, const View<const int64_t, 3>& sta
         T entry = *kernels.at(b, h, r, lag);
         if (form == ConvKernels::increments) {
           double& sum = sums[static_cast<size_t>(lag)];
-          const bool sound = std::isfinite(sum += static_cast<double>(entry));
+          const bool sound = std::isfinite(sum) && std::isfinite(entry);
+          sum += static_cast<double>(entry);
           entry = static_cast<T>(sum);
           if (sound && !std::isfinite(entry))
             throw Error(Status::err_overflow,

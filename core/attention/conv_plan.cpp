@@ -1,7 +1,7 @@
-// A transform's error is the same for all its rows: about log2(N) units of round-off of |kernel| |operand|, Euclidean norms, summed
-// over pieces. A row's result is divided by its own sum of weights. So a row is served where its sum is large against the error of
-// its block; the others see none of the largest entries (their sum would be larger) and are served by a transform without those, or
-// directly. Derivation and measurements: docs/math/conv_basis.md.
+// A transform's error is the same for all its rows: about log2(N) units of round-off of |kernel| |operand|, Euclidean norms,
+// summed over pieces. A row's result is divided by its own sum of weights. So a row is served where its sum is large against the
+// error of its block; the others see none of the largest entries (their sum would be larger) and are served by a transform
+// without those, or directly. Derivation and measurements: docs/math/conv_basis.md.
 #include "core/attention/conv_plan.hpp"
 
 #include <algorithm>
@@ -15,7 +15,8 @@ namespace {
 template <class T>
 constexpr double kRowTolerance = sizeof(T) == 4 ? 5e-5 : 5e-10;
 
-// Kernels are kept relative to their largest entry; a row whose sum is smaller by more than this is near the end of the type's range.
+// Kernels are kept relative to their largest entry; a row whose sum is smaller by more than this is near the end of the type's
+// range.
 template <class T>
 constexpr double kLog2Range = sizeof(T) == 4 ? 80 : 900;
 

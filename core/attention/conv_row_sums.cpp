@@ -1,6 +1,6 @@
 // Row i of segment [s, e) sums a kernel over the lags [i - e + 1, i - s]: a sliding window. Cutting the lags at multiples of the
-// window's length, each window is the end of one piece and the beginning of the next: suffix sum plus prefix sum, all terms positive.
-// Differences of prefix sums over the whole kernel would lose the small rows.
+// window's length, each window is the end of one piece and the beginning of the next: suffix sum plus prefix sum, all terms
+// positive. Differences of prefix sums over the whole kernel would lose the small rows.
 #include "core/attention/conv_row_sums.hpp"
 
 #include <algorithm>

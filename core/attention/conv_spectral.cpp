@@ -143,7 +143,8 @@ double ConvSpectral<T, R>::row_factor(const ConvJob& job, int64_t row) const {
   return std::exp2(job.log2_reference - (task_.log2_sums != nullptr ? task_.log2_sums[row] : 0.0));
 }
 
-// Rows [first, last) of x in their places in the block, times factors (by row of the block; NULL: ones) / scales, the others zero.
+// Rows [first, last) of x in their places in the block, times factors (by row of the block; NULL: ones) / scales, the others
+// zero.
 template <class T, class R>
 void ConvSpectral<T, R>::load_rows(const View<const T, 2>& x, const std::vector<T>& scales, int64_t block, int64_t first,
                                    int64_t last, int64_t column, const R* factors, R* rows) const {

@@ -1,5 +1,6 @@
 // Products of a planned conv basis by transforms: blocks of rows in the frequency domain.
-//   Y^_i = sum over pieces p of block c <= i of K^_(s,i-c) V^_p,   s the piece's segment, K_(s,l) its kernel at lags of l blocks +- one.
+//   Y^_i = sum over pieces p of block c <= i of K^_(s,i-c) V^_p,   s the piece's segment, K_(s,l) its kernel at lags of l blocks
+//   +- one.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// Large blocks of memory that a context keeps from one call to the next: fresh ones cost a page fault per page at their first use.
+// Large blocks of memory that a context keeps from one call to the next: fresh ones cost a page fault per page.
 #pragma once
 
 #include <cstddef>

@@ -15,7 +15,8 @@ constexpr auto kInterval = std::chrono::milliseconds(20);
 Ticker::Ticker(Callback callback) : callback_(std::move(callback)), due_(Clock::now() + kInterval) {}
 
 bool Ticker::ask(double fraction) {
-  const bool cancel = callback_(fraction);
+  highest_ = std::max(highest_, fraction);  // stages that only prepare or check report 0
+  const bool cancel = callback_(highest_);
   due_ = Clock::now() + kInterval;
   return cancel;
 }

@@ -24,6 +24,7 @@ class Ticker {
   Callback callback_;
   std::thread::id owner_ = std::this_thread::get_id();
   Clock::time_point due_;
+  double highest_ = 0;
 };
 
 // One stage of a call.

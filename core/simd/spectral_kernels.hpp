@@ -1,8 +1,9 @@
 // Fourier transforms of many columns at once, and products of spectra, one set per SIMD target.
 //
-// A *column group* holds 2 * lanes real columns as lanes complex ones: row j is [re: lanes][im: lanes], column c < lanes the real part
-// of a signal whose imaginary part is column c + lanes. A real kernel's spectrum multiplies both at once. Transforms run along the
-// rows, vectors across the columns; frequencies come in an order of the transform's own, the same for all signals of one length.
+// A *column group* holds 2 * lanes real columns as lanes complex ones: row j is [re: lanes][im: lanes], column c < lanes the real
+// part of a signal whose imaginary part is column c + lanes. A real kernel's spectrum multiplies both at once. Transforms run
+// along the rows, vectors across the columns; frequencies come in an order of the transform's own, the same for all signals of
+// one length.
 #pragma once
 
 #include <cstdint>
@@ -48,7 +49,8 @@ struct SpectralKernels {
   // Kernels' entries, of type float or R, as powers in R. No exponent below the limit may exceed what R holds.
   void (*powers_of_float)(const float* from, int64_t count, const PowerRange& range, R* to);
   void (*powers)(const R* from, int64_t count, const PowerRange& range, R* to);
-  // `lanes` real signals as the real parts of a column group: rows[x] = [from[0][x], from[1][x], .. | 0 ..], signals `stride` apart.
+  // `lanes` real signals as the real parts of a column group: rows[x] = [from[0][x], from[1][x], .. | 0 ..], signals `stride`
+  // apart.
   void (*lay_side_by_side)(const R* from, int64_t stride, int64_t count, R* rows);
   // to[i][:] = from[i][:] * factors[i] * scale[:] for rows of a whole column group. factors: NULL for ones.
   void (*scale_rows)(const R* from, int64_t from_stride, int64_t count, const R* scale, const R* factors, R* to,

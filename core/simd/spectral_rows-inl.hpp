@@ -1,5 +1,5 @@
-// What lies between arrays and column groups: kernels' entries as powers, windows side by side, rows scaled on their way in and out.
-// Included once per SIMD target, by core/simd/spectral.cpp.
+// What lies between arrays and column groups: kernels' entries as powers, windows side by side, rows scaled on their way in and
+// out. Included once per SIMD target, by core/simd/spectral.cpp.
 #if defined(SUBQUAD_SPECTRAL_ROWS_INL) == defined(HWY_TARGET_TOGGLE)
 #ifdef SUBQUAD_SPECTRAL_ROWS_INL
 #undef SUBQUAD_SPECTRAL_ROWS_INL

@@ -1,4 +1,5 @@
-// The inner loops of products with weights that depend on the lag, one set per SIMD target. Query groups as in attention_kernels.hpp.
+// The inner loops of products with weights that depend on the lag, one set per SIMD target. Query groups as in
+// attention_kernels.hpp.
 #pragma once
 
 #include <cstdint>

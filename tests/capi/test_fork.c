@@ -1,5 +1,5 @@
 /* After fork() a child goes on with the context of its parent, and gets the same bits. */
-#include "support.h"
+#include "conv_problem.h"
 
 #include <string.h>
 #include <sys/wait.h>
@@ -39,6 +39,43 @@ static void fork_and_compare(int64_t threads) {
   subquad_context_destroy(context);
 }
 
+/* In the child too: a basis, and transforms that were planned before. */
+static int conv_child(subquad_context* context, const subquad_conv_basis* basis, const conv_problem* p, const void* expected,
+                      size_t bytes) {
+  memset(p->o.data, 0, bytes);
+  if (conv_apply(context, NULL, basis, p) != SUBQUAD_OK) return FAILED_CALL;
+  if (memcmp(p->o.data, expected, bytes) != 0) return OTHER_BITS;
+  subquad_conv_basis* own = NULL;
+  if (subquad_conv_basis_exp(context, basis, &own) != SUBQUAD_OK) return FAILED_CALL;
+  subquad_conv_basis_destroy(own);
+  subquad_context_destroy(context);
+  return SUCCESS;
+}
+
+static void test_a_conv_basis(void** state) {
+  (void)state;
+  enum { N = 3000, D_V = 4 };
+  static float expected[N * D_V];
+  subquad_context* context = new_context();
+  assert_ok(subquad_context_set_threads(context, 2));
+  conv_problem p = small_conv_problem(SUBQUAD_FLOAT32, N, D_V);
+  subquad_conv_basis* basis = new_basis(context, &p);
+  assert_ok(conv_apply(context, NULL, basis, &p));
+  memcpy(expected, p.o.data, sizeof expected);
+  const pid_t pid = fork();
+  assert_true(pid >= 0);
+  if (pid == 0) _exit(conv_child(context, basis, &p, expected, sizeof expected));
+  int status = -1;
+  assert_int_equal(waitpid(pid, &status, 0), pid);
+  assert_true(WIFEXITED(status));
+  assert_int_equal(WEXITSTATUS(status), SUCCESS);
+  assert_ok(conv_apply(context, NULL, basis, &p));
+  assert_memory_equal(p.o.data, expected, sizeof expected);
+  subquad_conv_basis_destroy(basis);
+  conv_problem_free(&p);
+  subquad_context_destroy(context);
+}
+
 static void test_a_context_with_threads(void** state) {
   (void)state;
   fork_and_compare(2);
@@ -54,6 +91,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_a_context_with_threads),
       cmocka_unit_test(test_a_context_without_threads),
+      cmocka_unit_test(test_a_conv_basis),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,8 +1,5 @@
 /* Memory that runs out at any allocation gives MEMORY, and neither a crash nor a leak nor a spoilt handle. */
-#include "faults.h"
-#include "support.h"
-
-#include <string.h>
+#include "sweep.h"
 
 #if !SANITIZED
 #include <stdlib.h>
@@ -10,20 +7,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #endif
-
-/* Let the first, second, .. allocation of an action fail until there are none left; returns how many there were. */
-static int64_t sweep(subquad_status (*action)(void* user), void* user) {
-  for (int64_t allowed = 0; allowed < 10000; ++allowed) {
-    faults_allow_allocations(allowed);
-    const subquad_status status = action(user);
-    faults_allow_all_allocations();
-    if (status == SUBQUAD_OK) return allowed;
-    assert_status(status, SUBQUAD_ERR_MEMORY);
-    assert_true(strlen(subquad_last_error()) > 0);
-  }
-  fail_msg("still no success with 10000 allocations");
-  return -1;
-}
 
 static subquad_status create_context(void* user) {
   subquad_context** context = user;

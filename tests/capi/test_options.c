@@ -74,6 +74,9 @@ static void test_defaults(void** state) {
   subquad_options_destroy(options);
 }
 
+/* A bound of an int option, which the double may hold rounded outward, beyond what fits. */
+static int64_t integer_bound(double bound) { return bound >= 0x1p63 ? INT64_MAX : (int64_t)bound; }
+
 static void test_every_option_takes_its_bounds_and_returns_to_its_default(void** state) {
   (void)state;
   subquad_options* options = new_options();
@@ -94,7 +97,7 @@ static void test_every_option_takes_its_bounds_and_returns_to_its_default(void**
       assert_int_equal(subquad_options_get_float(options, ids[i], &found), unset);
       if (unset == SUBQUAD_OK) assert_true(found == before);
     } else {
-      const int64_t bounds[] = {(int64_t)lowest, (int64_t)highest};
+      const int64_t bounds[] = {integer_bound(lowest), integer_bound(highest)};
       int64_t before = 0, found = -1;
       const subquad_status unset = subquad_options_get_int(options, ids[i], &before);
       for (size_t b = 0; b < 2; ++b) {

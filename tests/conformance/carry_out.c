@@ -128,7 +128,7 @@ static size_t find(const call_spec* spec, const char* name) {
   return array;
 }
 
-static const subquad_array* view(const prepared_call* call, const char* name) {
+const subquad_array* view(const prepared_call* call, const char* name) {
   const size_t array = find(call->spec, name);
   return array < call->spec->array_count ? &call->views[array] : NULL;
 }
@@ -178,12 +178,12 @@ static subquad_status apply_settings(const context_spec* spec, subquad_context* 
   return status;
 }
 
-static subquad_status set_options(const call_spec* spec, subquad_options* options) {
-  subquad_status status = SUBQUAD_OK;
-  for (size_t i = 0; i < spec->option_count && status == SUBQUAD_OK; ++i) {
-    const option_spec* o = &spec->options[i];
-    status = o->is_float ? subquad_options_set_float(options, o->id, o->float_value)
-                         : subquad_options_set_int(options, o->id, o->int_value);
+subquad_status make_options(const option_spec* given, size_t count, subquad_options** options_out) {
+  subquad_status status = subquad_options_create(options_out);
+  for (size_t i = 0; i < count && status == SUBQUAD_OK; ++i) {
+    const option_spec* o = &given[i];
+    status = o->is_float ? subquad_options_set_float(*options_out, o->id, o->float_value)
+                         : subquad_options_set_int(*options_out, o->id, o->int_value);
   }
   return status;
 }
@@ -212,8 +212,10 @@ static subquad_status dispatch(prepared_call* call, subquad_context* context, co
                                         call->report);
     case ATTENTION_MERGE:
       return merge(call, context, options);
-    default:
+    case FILL_UNIFORM:
       return subquad_fill_uniform(view(call, "x"), spec->fill->seed, spec->fill->stream, spec->fill->low, spec->fill->high);
+    default:
+      return carry_out_conv(call, context, options);
   }
 }
 
@@ -240,8 +242,7 @@ subquad_status carry_out(prepared_call* call, subquad_context* context, char* me
   subquad_options* options = NULL;
   if (spec->in_place >= 0) join_in_place(call);
   subquad_status status = apply_settings(&spec->context, context);
-  if (status == SUBQUAD_OK) status = subquad_options_create(&options);
-  if (status == SUBQUAD_OK) status = set_options(spec, options);
+  if (status == SUBQUAD_OK) status = make_options(spec->options, spec->option_count, &options);
   if (status == SUBQUAD_OK) status = dispatch(call, spec->context.state == CONTEXT_NULL ? NULL : context, options);
   snprintf(message, message_size, "%s", status == SUBQUAD_OK ? "" : subquad_last_error());
   subquad_options_destroy(options);

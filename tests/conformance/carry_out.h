@@ -29,6 +29,15 @@ void release(prepared_call* call);
  * The first status that is not SUBQUAD_OK is returned, its text copied to message. */
 subquad_status carry_out(prepared_call* call, subquad_context* context, char* message, size_t message_size);
 
+/* The same for the functions of conv bases and the loss: makes the basis that the call names, calls the function, destroys it. */
+subquad_status carry_out_conv(prepared_call* call, subquad_context* context, const subquad_options* options);
+
+/* New options with these set; the caller destroys them, after a failure too. */
+subquad_status make_options(const option_spec* given, size_t count, subquad_options** options_out);
+
+/* The view of an argument, NULL where the call does not give it. */
+const subquad_array* view(const prepared_call* call, const char* name);
+
 size_t element_bytes(int32_t dtype);
 
 /* Number of elements of an array, and the element with a flat row-major number: where it lies, and its value. */

@@ -12,6 +12,8 @@ import bad_calls  # noqa: E402
 import build  # noqa: E402
 import checks  # noqa: E402
 import compare  # noqa: E402
+import conv_build  # noqa: E402
+import conv_checks  # noqa: E402
 import philox  # noqa: E402
 import tables  # noqa: E402
 import write_c  # noqa: E402
@@ -24,9 +26,12 @@ MASTER = HERE / "cases.json"
 def make_master():
     """Text of cases.json, its oracle and budgets tested first."""
     philox.check_known_answers()
-    cases = build.build()
+    cases, conv_cases = build.build(), conv_build.build_cases()
+    names = [case["name"] for case in cases + conv_cases]
+    assert len(set(names)) == len(names), sorted(name for name in set(names) if names.count(name) > 1)
     checks.check(cases)
-    return write_json.cases_text(cases)
+    conv_checks.check(conv_cases)
+    return write_json.cases_text(cases + conv_cases)
 
 
 def derived(cases):

@@ -8,7 +8,21 @@
 
 #include "subquad.h"
 
-typedef enum function_id { ATTENTION, ATTENTION_BACKWARD, ATTENTION_MERGE, FILL_UNIFORM } function_id;
+typedef enum function_id {
+  ATTENTION,
+  ATTENTION_BACKWARD,
+  ATTENTION_LOSS,
+  ATTENTION_MERGE,
+  CONV_BASIS_APPLY,
+  CONV_BASIS_APPLY_TRANSPOSED,
+  CONV_BASIS_BACKWARD,
+  CONV_BASIS_GET,
+  CONV_BASIS_MULTIPLY,
+  CONV_BASIS_MULTIPLY_TRANSPOSED,
+  CONV_BASIS_TO_DENSE,
+  FILL_UNIFORM
+} function_id;
+typedef enum basis_maker { BASIS_CREATE, BASIS_FROM_DENSE, BASIS_RECOVER, BASIS_FIT } basis_maker;
 typedef enum data_kind { DATA_WHOLE, DATA_NULL, DATA_MISALIGNED, DATA_ONE } data_kind;
 typedef enum context_state { CONTEXT_OPEN, CONTEXT_NULL, CONTEXT_CLOSED } context_state;
 
@@ -44,6 +58,14 @@ typedef struct option_spec {
   double float_value;
 } option_spec;
 
+/* The conv basis that a function is called on, made first. */
+typedef struct basis_spec {
+  basis_maker made_by;
+  const option_spec* options;
+  size_t option_count;
+  int exp; /* whether the function gets its exp transform */
+} basis_spec;
+
 typedef struct context_spec {
   const int64_t* threads;
   const int64_t* workspace_limit;
@@ -56,6 +78,7 @@ typedef struct call_spec {
   function_id function;
   const option_spec* options;
   size_t option_count;
+  const basis_spec* basis; /* NULL for functions that take none */
   const array_spec* arrays;
   size_t array_count;
   int64_t count;         /* of parts, for a merge */

@@ -241,7 +241,8 @@ const subquad_status = Int32
 
 # Where a computation runs: its threads, SIMD target, memory limit and callback. One call at a time may use a context; a
 # second one, from another thread or from the callback, returns SUBQUAD_ERR_BUSY. Use one context per thread that computes.
-# After fork() a child may go on using the context: its first call starts new threads.
+# After fork() a child may go on using the context: its first call starts new threads. A context keeps up to 256 MiB of the
+# memory that its calls took, for later ones, until it is destroyed.
 struct subquad_context end
 
 # Settings of a call by id. Each has a default or starts unset; a NULL options argument means all defaults.
@@ -251,7 +252,8 @@ struct subquad_options end
 struct subquad_report end
 
 # Lower-triangular n x n matrices of logits with k bases, per head: H = sum_r conv(b_r, n - s_r), with starts
-# 0 <= s_0 < s_1 < .. < s_(k-1) < n. Basis r adds b_r[i-j] at every i >= j >= s_r. In cumulative form, B_r = b_0 + .. + b_r, it reads
+# 0 <= s_0 < s_1 < .. < s_(k-1) < n. Basis r adds b_r[i-j] at every i >= j >= s_r. In cumulative form, B_r = b_0 + .. + b_r, it
+# reads
 #   H[i,j] = B_r[i-j] for s_r <= j < s_(r+1),   H[i,j] = 0 for j < s_0,   j <= i          (docs/math/conv_basis.md)
 # A basis is read-only once made: share it between threads. It keeps its own copy of everything.
 struct subquad_conv_basis end
@@ -904,16 +906,17 @@ Softmax attention, every visible pair unless METHOD says otherwise:
   key_ranges: NULL or int64 [batch or 1, 2] with (start, end): only keys at positions start <= j + key_offset < end are seen
               (padding on either side). start <= end; ranges may reach beyond the keys.
   lse, report: may be NULL.   options: METHOD, CAUSAL, CAUSAL_OFFSET, SCALE, LAG_MIN, KEY_OFFSET, CHECK_FINITE; for METHOD
-  CONV_BASIS those of subquad_conv_basis_recover (CONV_WINDOW and CONV_DELTA given) or subquad_conv_basis_fit, and STRICT_CAUSAL.
-  CONV_BASIS needs CAUSAL, n_q = n_k and no key_ranges; it recovers the basis of scale q k', adds lag_bias to its kernels, and applies it.
+  CONV_BASIS those of subquad_conv_basis_recover (CONV_WINDOW and CONV_DELTA given) or subquad_conv_basis_fit, and
+  STRICT_CAUSAL. CONV_BASIS needs CAUSAL, n_q = n_k and no key_ranges; it recovers the basis of scale q k', adds lag_bias to
+  its kernels, and applies it.
 Time O(H_q n_q n_k (d + d_v)). Memory beyond the arrays O(threads (d + d_v)), and: a copy of k or v whose last axis has a
 stride other than 1; a copy of lag_bias; with n_q <= 4, O(H_q n_q (d_v n_k / 2048 + d)) for partial results.
 The same bits for any number of threads. With CHECK_FINITE all of q, k, v, lag_bias is looked at, keys out of range too.
 Owns:    arrays are the caller's; nothing is kept after the return.
 Errors:  SUBQUAD_ERR_NULL, SHAPE, DTYPE (mixed dtypes too), STRIDE, ALIAS, SIZE, NONFINITE (the message has the first bad
-         index), CONFLICT (n_q != n_k and no CAUSAL_OFFSET where it matters; an option of CONV_BASIS with EXACT), VALUE (lag_bias too short, start > end),
-         UNSUPPORTED (TOL, BUDGET, dense masks, CONV_BASIS without CAUSAL or with key_ranges), OVERFLOW, MEMORY, WORKSPACE, BUSY,
-         THREADS, CANCELLED; for CONV_BASIS also those of recovery and fit.
+         index), CONFLICT (n_q != n_k and no CAUSAL_OFFSET where it matters; an option of CONV_BASIS with EXACT), VALUE
+         (lag_bias too short, start > end), UNSUPPORTED (TOL, BUDGET, dense masks, CONV_BASIS without CAUSAL or with
+         key_ranges), OVERFLOW, MEMORY, WORKSPACE, BUSY, THREADS, CANCELLED; for CONV_BASIS also those of recovery and fit.
 Threads: one call at a time per context.
 Since:   0.1
 ```
@@ -939,8 +942,8 @@ Gradients of subquad_attention. With P[i,j] = exp(s[i,j] - lse[i]) where query i
   NULL without lag_bias. With grouped heads dk, dv are summed over the query heads of a group, d_lag_bias over batch, and over
   heads where lag_bias has one row.
   For a slice of keys (KEY_OFFSET) give the o and lse of the merged whole: dk, dv are final, the dq of the slices add up.
-  With METHOD CONV_BASIS the basis is found again and subquad_conv_basis_backward does the rest; o and lse are not needed and may
-  be NULL, and d_lag_bias is not supported.
+  With METHOD CONV_BASIS the basis is found again and subquad_conv_basis_backward does the rest; o and lse are not needed and
+  may be NULL, and d_lag_bias is not supported.
 Time about 2.5 times the forward's. Memory beyond the arrays: that of the forward call, and n_q (2 d + d_v) entries for as many
 query heads as fit into 64 MiB, at least one. The same bits for any number of threads.
 Owns:    arrays are the caller's; nothing is kept after the return.
@@ -966,13 +969,13 @@ end
 ```text
 A conv basis from its starts and kernels.
   starts:  int64 [.., k], strictly increasing in [0, n); entries equal to n at the end mark bases that a head lacks.
-  kernels: [.., k, n], float32 or float64, with .. as [batch], [heads] of attention; row r holds b_r (B_r with CUMULATIVE) in its
-           first n - s_r entries, the rest is never read. k may be 0: the zero matrix. A Toeplitz matrix (a lag bias, a stationary
-           kernel) is k = 1, starts = {0}, kernels = its first column.
+  kernels: [.., k, n], float32 or float64, with .. as [batch], [heads] of attention; row r holds b_r (B_r with CUMULATIVE) in
+           its first n - s_r entries, the rest is never read. k may be 0: the zero matrix. A Toeplitz matrix (a lag bias, a
+           stationary kernel) is k = 1, starts = {0}, kernels = its first column.
   options: CUMULATIVE, CHECK_FINITE.
 Owns:    *basis_out is the caller's; the arrays are copied.
-Errors:  SUBQUAD_ERR_NULL, SHAPE, DTYPE, STRIDE, SIZE, VALUE (starts out of order or range), NONFINITE, OVERFLOW (a sum b_0 + ..
-         overflows), MEMORY, BUSY, THREADS, CANCELLED; then *basis_out = NULL.
+Errors:  SUBQUAD_ERR_NULL, SHAPE, DTYPE, STRIDE, SIZE, VALUE (starts out of order or range), NONFINITE, OVERFLOW (a sum b_0 +
+         .. overflows), MEMORY, BUSY, THREADS, CANCELLED; then *basis_out = NULL.
 Threads: one call at a time per context.
 Since:   0.1
 ```
@@ -1013,9 +1016,10 @@ end
     subquad_conv_basis_recover(context, options, q, k, basis_out, report)
 
 ```text
-Recover the conv basis of H = M * (scale q k') [CONV, sec. 3] from O(k log n) short probes and k whole columns, O(k n d) in all.
-  A column j opens a new basis where |H[j..j+T-1, j] - H[s..s+T-1, s]|_1 >= delta / 2, s the last start (0 in place of the second
-  term before the first start); starts are found by binary search. T = CONV_WINDOW, delta = CONV_DELTA, eps = CONV_EPS.
+Recover the conv basis of H = M * (scale q k') [CONV, sec. 3] from O(k log n) short probes and k whole columns, O(k n d) in
+all.
+  A column j opens a new basis where |H[j..j+T-1, j] - H[s..s+T-1, s]|_1 >= delta / 2, s the last start (0 in place of the
+  second term before the first start); starts are found by binary search. T = CONV_WINDOW, delta = CONV_DELTA, eps = CONV_EPS.
   Where H is within eps of a matrix with at most BASES bases that is (T, delta)-non-degenerate, starts are exact and
   attention errs by at most 2 tanh(eps) max|v|. Where it is not, what comes back may be far off: see subquad_conv_basis_fit.
   q: [.., H_q, n, d]   k: [.., H_kv, n, d]; the basis has the heads of q.
@@ -1047,8 +1051,8 @@ Fit a conv basis to M * (scale q k') for arbitrary q and k, and measure how good
   the logits of segment r at each lag, over all pairs, by FFT cross-correlation: O(k d n log n).
   With BASES: that many, or fewer where segments are equal. With TOL: doubled from 1 until the measured mean error is at most
   TOL, or a doubling is dearer than exact attention; compare the report's ERROR_MEAN with what was asked. Give one of the two.
-  The error is that of the attention weights, |P~[i,:] - P[i,:]|_1 in [0, 2], on rows sampled by SEED; no row of the output errs
-  by more than it times max|v|. It is an estimate: rows not sampled may be worse.
+  The error is that of the attention weights, |P~[i,:] - P[i,:]|_1 in [0, 2], on rows sampled by SEED; no row of the output
+  errs by more than it times max|v|. It is an estimate: rows not sampled may be worse.
   q: [.., H_q, n, d]   k: [.., H_kv, n, d].   options: BASES or TOL, SCALE, SEED, CHECK_FINITE.
   report:  may be NULL; BASES, ERROR_MEAN, ERROR_MAX, SAMPLED_ROWS.
 Owns:    *basis_out is the caller's; q and k are not kept.
@@ -1092,8 +1096,8 @@ end
     subquad_conv_basis_describe(basis, kernels_out)
 
 ```text
-What an array must be to take all kernels: kernels_out gets the dtype, ndim = 4, shape [batch, heads, k, n] with k the most bases
-of a head, row-major strides, and data = NULL.
+What an array must be to take all kernels: kernels_out gets the dtype, ndim = 4, shape [batch, heads, k, n] with k the most
+bases of a head, row-major strides, and data = NULL.
 Owns:    nothing.
 Errors:  SUBQUAD_ERR_NULL.
 Threads: any.
@@ -1227,11 +1231,11 @@ end
 Causal softmax attention with the logits H:   o = D^-1 A v,   A = M * exp(H),   D = diag(A 1),   lse = log of D's diagonal.
   v: [.., H_v, n, d_v], the basis's heads a multiple of H_v, as for grouped heads   o (written): [.., H, n, d_v]
   lse (written): [.., H, n], may be NULL.
-  |o - o_exact| <= 1e-4 max_j|v[j,c]| in float32 for logits in [-80, 80], 1e-9 in float64 for [-600, 600], whatever H: rows that one
-  transform does not serve are computed at other magnitudes, in double precision, or by direct products (report: LAYERS,
-  DIRECT_ROWS); where little range is used the error is of the order of round-off. lse is accurate to round-off.
-  Output i depends on values j > i of its own block by no more than round-off of the block's values; with STRICT_CAUSAL not by a bit
-  (values are then not scaled: those above 1e16 may overflow in float32).
+  |o - o_exact| <= 1e-4 max_j|v[j,c]| in float32 for logits in [-80, 80], 1e-9 in float64 for [-600, 600], whatever H: rows
+  that one transform does not serve are computed at other magnitudes, in double precision, or by direct products (report:
+  LAYERS, DIRECT_ROWS); where little range is used the error is of the order of round-off. lse is accurate to round-off.
+  Output i depends on values j > i of its own block by no more than round-off of the block's values; with STRICT_CAUSAL not by
+  a bit (values are then not scaled: those above 1e16 may overflow in float32).
   options: STRICT_CAUSAL, CHECK_FINITE.   report: may be NULL; BLOCK, LAYERS, DIRECT_ROWS, PAIRS.
 Owns:    arrays are the caller's.
 Errors:  as subquad_conv_basis_multiply.
@@ -1255,7 +1259,8 @@ end
 ```text
 The transpose of softmax attention: y = A' D^-1 x, so that <x, o(v)> = <y, v>.
   x: [.., H, n, c]   y (written): the same shape; sums over grouped heads are the caller's.
-  |y - y_exact| <= 1e-4 (float32, logits in [-80, 80]) or 1e-9 (float64, [-600, 600]) times the sum of the largest |x| of each block.
+  |y - y_exact| <= 1e-4 (float32, logits in [-80, 80]) or 1e-9 (float64, [-600, 600]) times the sum of the largest |x| of each
+  block.
   options: CHECK_FINITE.   report: may be NULL; BLOCK, LAYERS, DIRECT_ROWS, PAIRS.
 Owns:    arrays are the caller's.
 Errors:  as subquad_conv_basis_multiply.
@@ -1278,7 +1283,8 @@ end
 
 ```text
 Gradients of o = P~ v, with the weights P~ of the basis in place of softmax(scale q k'): dS~ = P~ * (d_o v' - rowsum(d_o * o)),
-  dq = scale dS~ k,   dk = scale dS~' q,   dv = P~' d_o,   by 2 (d_v + 1) applies to d columns: O(k n d d_v log n), memory O(n d).
+  dq = scale dS~ k,   dk = scale dS~' q,   dv = P~' d_o,   by 2 (d_v + 1) applies to d columns: O(k n d d_v log n), memory O(n
+  d).
   q, k, v, d_o: as in subquad_attention (grouped heads too)   dq, dk, dv (written): shaped like q, k, v; each may be NULL.
   The basis is what recovery or a fit made of q and k with the same SCALE. Where the recovery's conditions hold,
   |dS~[i,:] - dS[i,:]|_1 <= 6 tanh(eps) |d_o[i,:]|_1 max|v|.
@@ -1310,7 +1316,8 @@ The training problem of [CONV]: loss and gradient in X of one attention layer.
   a1, a2, a3: [n, d]   x: [d, d]   y: [d, d_v]   e: [n, d_v]   grad_x (written): [d, d], may be NULL.
   options: METHOD (EXACT, or CONV_BASIS: logits recovered with CONV_WINDOW and CONV_DELTA, fitted with BASES alone), BASES,
            CONV_WINDOW, CONV_DELTA, CONV_EPS, BACKWARD, SCALE (unset: 1), SEED, CHECK_FINITE.
-  report: may be NULL; METHOD (what computed the gradient, or the loss where grad_x is NULL), and what the forward call reports.
+  report: may be NULL; METHOD (what computed the gradient, or the loss where grad_x is NULL), and what the forward
+          call reports.
 Owns:    arrays are the caller's.
 Errors:  as subquad_attention and subquad_conv_basis_recover.
 Threads: one call at a time per context. The same bits for any number of threads.
@@ -1331,9 +1338,9 @@ end
     subquad_wisdom_export(text_out)
 
 ```text
-What FFTW has learnt about this machine (its wisdom, float and double), as text to keep in a file and import in a later process.
-The library plans by estimate, which measures nothing; wisdom from elsewhere makes the transforms of fits faster, and their last
-bits may differ. Each context keeps the plans that it has made.
+What FFTW has learnt about this machine (its wisdom, float and double), as text to keep in a file and import in a later
+process. The library plans by estimate, which measures nothing; wisdom from elsewhere makes the transforms of fits faster, and
+their last bits may differ. Each context keeps the plans that it has made.
 Owns:    the text belongs to the library and holds until this thread's next export: copy it.
 Errors:  SUBQUAD_ERR_NULL, SUBQUAD_ERR_MEMORY.
 Threads: any.

@@ -17,12 +17,18 @@ from ._settings import Settings, as_key_ranges, explain_keywords, lag_bias_view
 
 
 class Gradients(NamedTuple):
-    """What `attention_backward` returns: arrays shaped like q, k, v and lag_bias; d_lag_bias is None where there is no lag_bias."""
+    """Gradients shaped like q, k, v and lag_bias; d_lag_bias is None where there is no lag_bias, and for method "conv_basis"."""
 
     dq: FloatArray
     dk: FloatArray
     dv: FloatArray
-    d_lag_bias: FloatArray | None
+    d_lag_bias: FloatArray | None = None
+
+
+class BackwardSettings(Settings, total=False):
+    """Types of the keyword arguments of `attention_backward`."""
+
+    backward: str | None
 
 
 @overload
@@ -35,7 +41,7 @@ def attention_backward(
     d_o: FloatArray,
     *,
     return_report: Literal[False] = False,
-    **settings: Unpack[Settings],
+    **settings: Unpack[BackwardSettings],
 ) -> Gradients: ...
 @overload
 def attention_backward(
@@ -47,7 +53,7 @@ def attention_backward(
     d_o: FloatArray,
     *,
     return_report: Literal[True],
-    **settings: Unpack[Settings],
+    **settings: Unpack[BackwardSettings],
 ) -> tuple[Gradients, Report]: ...
 @explain_keywords
 def attention_backward(
@@ -66,6 +72,13 @@ def attention_backward(
     key_ranges: npt.NDArray[np.int64] | Sequence[tuple[int, int]] | None = None,
     key_offset: int = 0,
     method: str | None = None,
+    backward: str | None = None,
+    bases: int | None = None,
+    window: int | None = None,
+    delta: float | None = None,
+    eps: float = 0.0,
+    strict_causal: bool = False,
+    seed: int = 0,
     tol: float | None = None,
     budget: float | None = None,
     check_finite: bool = True,
@@ -82,6 +95,10 @@ def attention_backward(
     results; d_o is shaped like o. Where query heads share a key/value head, dk and dv are their sums; d_lag_bias is summed over the
     batch, and over the heads where lag_bias has one row. For a slice of keys (key_offset) give the o and lse of the merged whole:
     then dk and dv are final, and the dq of the slices add up.
+
+    With method "conv_basis" the basis is found again and the rest is `ConvBasis.backward`: `backward` is "conv_basis" for gradients by
+    transforms, "exact" for those of exact attention, None for the faster. o and lse are not read, and d_lag_bias is None: there is no
+    gradient in lag_bias in this version.
 
     Returns `Gradients`, or with return_report a tuple of those and a `Report`. Time is about 2.5 times that of `attention`, memory
     O(n). The same bits for any number of threads; the GIL is released meanwhile, and Ctrl-C ends the call.
@@ -112,7 +129,7 @@ def attention_backward(
         dq=empty("dq", q.shape, q.dtype),
         dk=empty("dk", k.shape, q.dtype),
         dv=empty("dv", v.shape, q.dtype),
-        d_lag_bias=None if lag_bias is None else empty("d_lag_bias", lag_bias.shape, q.dtype),
+        d_lag_bias=None if lag_bias is None or method == "conv_basis" else empty("d_lag_bias", lag_bias.shape, q.dtype),
     )
     views += [optional_view(name, array) for name, array in gradients._asdict().items()]
     chosen = options(
@@ -122,6 +139,13 @@ def attention_backward(
         lag_min=lag_min,
         key_offset=key_offset,
         method=method,
+        backward=backward,
+        bases=bases,
+        window=window,
+        delta=delta,
+        eps=eps,
+        strict_causal=strict_causal,
+        seed=seed,
         tol=tol,
         budget=budget,
         check_finite=check_finite,

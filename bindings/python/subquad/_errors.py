@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ._constants import Status
+from ._constants import Option, Status
 
 
 class SubquadError(Exception):
@@ -72,10 +72,23 @@ def error(code: int, message: str) -> SubquadError:
     return _CLASSES.get(Status(code), SubquadError)(code, message)
 
 
+def keyword(option: Option) -> str:
+    """The keyword argument of an option: its name, without the prefix of those for conv bases."""
+    return option.name.lower().removeprefix("conv_")
+
+
+_RENAMED_OPTIONS = re.compile(rf"\bconv_({'|'.join(keyword(option) for option in Option)})\b")
+
+
+def library_error(code: int, message: str) -> SubquadError:
+    """The exception of a failing call of the library, whose text calls options by their keywords here."""
+    return error(code, _RENAMED_OPTIONS.sub(r"\1", message))
+
+
 @contextmanager
 def naming(theirs: str, ours: str) -> Iterator[None]:
-    """Let errors of the library call an argument by its name here."""
+    """Let errors of the library call an argument by its name here. theirs: a regular expression, ours what replaces it."""
     try:
         yield
     except SubquadError as failure:
-        raise error(failure.code, re.sub(rf"\b{theirs}\b", ours, failure.message)) from None
+        raise error(failure.code, re.sub(rf"\b{theirs}(?!\w)", ours, failure.message)) from None

@@ -77,6 +77,12 @@ def attention(
     key_ranges: npt.NDArray[np.int64] | Sequence[tuple[int, int]] | None = None,
     key_offset: int = 0,
     method: str | None = None,
+    bases: int | None = None,
+    window: int | None = None,
+    delta: float | None = None,
+    eps: float = 0.0,
+    strict_causal: bool = False,
+    seed: int = 0,
     tol: float | None = None,
     budget: float | None = None,
     check_finite: bool = True,
@@ -85,7 +91,7 @@ def attention(
     return_report: bool = False,
     threads: int | None = None,
 ) -> Any:
-    """Softmax attention over every visible pair of query and key.
+    """Softmax attention: exact, over every visible pair of query and key, or with logits replaced by a conv basis.
 
         s[i,j] = scale <q[i,:], k[j,:]> + lag_bias[t - lag_min],      t = (i + causal_offset) - (j + key_offset), the pair's lag
         o[i,:] = sum_j exp(s[i,j]) v[j,:] / sum_j exp(s[i,j]),        lse[i] = log(sum_j exp(s[i,j])), the natural logarithm,
@@ -103,12 +109,18 @@ def attention(
     lag_bias       [H_q or 1, L]: a bias in the lag, for the lags lag_min .. lag_min + L - 1; they must cover every visible pair.
     key_ranges     [batch or 1, 2], int64 or a list of pairs: only keys at positions start <= j + key_offset < end are seen.
     key_offset     The position of key 0: set it when k and v are a slice of a longer sequence, and join the slices with `merge`.
-    method         "exact", which is also the default. It takes time O(H_q n_q n_k (d + d_v)) and memory O(n).
-    tol, budget    For methods that approximate, of which this version has none: giving one is ERR_UNSUPPORTED.
+    method         "exact", which is also the default, takes time O(H_q n_q n_k (d + d_v)) and memory O(n). "conv_basis" finds a conv
+                   basis of scale q k' as `conv_basis_recover` does where window and delta are given, as `conv_basis_fit` where only
+                   bases is; adds lag_bias to its kernels; and applies it as `ConvBasis.apply` does. It takes time O(H_q n (d + d_v))
+                   times logarithms and bases; it needs causal and n_q = n_k, and no key_ranges.
+    bases, window, delta, eps, seed
+                   For "conv_basis": how its basis is found; see those two functions.
+    strict_causal  For "conv_basis": outputs do not change by a bit when later values do.
+    tol, budget    For methods of later versions: giving one is ERR_UNSUPPORTED.
     check_finite   Look for NaN and infinities first. Without it they reach the output, and rows beside those that see them.
     out            An array of o's shape and dtype to fill and return; it must not overlap an input.
     return_lse     Return lse too.
-    return_report  Return a `Report` too: pairs, seconds, threads, SIMD target, memory.
+    return_report  Return a `Report` too: method, pairs, seconds, threads, SIMD target, memory; and what was found and done.
     threads        How many threads to use, at least 1; None for the default: SUBQUAD_NUM_THREADS in the environment, else the
                    processors that this process may run on. The result is the same to the last bit for any number.
 
@@ -120,7 +132,7 @@ def attention(
     leaves `out` alone; after one that fails later it is unspecified.
 
     Sources: attention, Vaswani et al., arXiv 1706.03762; one-pass softmax, Milakov and Gimelshein, arXiv 1805.02867; grouped heads,
-    Ainslie et al., arXiv 2305.13245; a bias linear in the lag, Press et al., arXiv 2108.12409.
+    Ainslie et al., arXiv 2305.13245; a bias linear in the lag, Press et al., arXiv 2108.12409; conv bases, arXiv 2405.05219.
 
     >>> import subquad
     >>> q, k, v = (subquad.fill_uniform((3, 4), seed=1, stream=s, low=-1, high=1, dtype="float32") for s in range(3))
@@ -148,6 +160,12 @@ def attention(
         lag_min=lag_min,
         key_offset=key_offset,
         method=method,
+        bases=bases,
+        window=window,
+        delta=delta,
+        eps=eps,
+        strict_causal=strict_causal,
+        seed=seed,
         tol=tol,
         budget=budget,
         check_finite=check_finite,

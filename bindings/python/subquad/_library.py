@@ -2,9 +2,9 @@
 
 from . import _subquad as raw
 from ._constants import CONSTANTS, VERSION
-from ._errors import SubquadError, error
+from ._errors import SubquadError, library_error
 
-raw.set_error_factory(error)
+raw.set_error_factory(library_error)
 
 __all__ = ["differences", "raw"]
 

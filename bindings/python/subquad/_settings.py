@@ -26,6 +26,12 @@ class Settings(TypedDict, total=False):
     key_ranges: npt.NDArray[np.int64] | Sequence[tuple[int, int]] | None
     key_offset: int
     method: str | None
+    bases: int | None
+    window: int | None
+    delta: float | None
+    eps: float
+    strict_causal: bool
+    seed: int
     tol: float | None
     budget: float | None
     check_finite: bool
@@ -62,16 +68,22 @@ def explain_keywords(function: Callable[P, R]) -> Callable[P, R]:
     return explained
 
 
-def as_key_ranges(key_ranges: Any) -> Any:
-    """A sequence of pairs as an array; an array stays what it is."""
-    if key_ranges is None or isinstance(key_ranges, np.ndarray):
-        return key_ranges
+def as_integers(name: str, values: Any, wanted: str) -> Any:
+    """A sequence of integers as an array; an array stays what it is, and None too."""
+    if values is None or isinstance(values, np.ndarray):
+        return values
     try:
-        return np.array(key_ranges, dtype=np.int64)
+        result = np.array(values, dtype=np.int64)
     except (TypeError, ValueError, OverflowError) as cause:
-        raise error(
-            Status.ERR_VALUE, f"key_ranges is {key_ranges!r}, not a sequence of (start, end) pairs of integers"
-        ) from cause
+        raise error(Status.ERR_VALUE, f"{name} is {values!r}, not {wanted}") from cause
+    if result.size and np.asarray(values).dtype.kind not in "iu":  # NumPy would cut off fractions
+        raise error(Status.ERR_VALUE, f"{name} is {values!r}, not {wanted}")
+    return result
+
+
+def as_key_ranges(key_ranges: Any) -> Any:
+    """key_ranges as an array where it is given."""
+    return as_integers("key_ranges", key_ranges, "a sequence of (start, end) pairs of integers")
 
 
 def lag_bias_view(lag_bias: Any) -> View | None:

@@ -1,4 +1,4 @@
-"""Calls of tests/conformance/*.json as calls to the package: arrays as their layouts say, options as keywords."""
+"""The files of tests/conformance, and their arrays: as the layouts say."""
 
 import json
 from dataclasses import dataclass
@@ -6,16 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import subquad
-from subquad._arrays import optional_view
-from subquad._library import raw
 
 FOLDER = Path(__file__).resolve().parents[3] / "tests/conformance"
-RESULTS = {
-    "attention": ["o", "lse"],
-    "attention_backward": ["dq", "dk", "dv", "d_lag_bias"],
-    "attention_merge": ["o", "lse"],
-    "fill_uniform": ["x"],
-}
 
 
 def load(name):
@@ -91,38 +83,3 @@ class Array:
 
 def _contiguous(shape):
     return [int(np.prod([max(n, 1) for n in shape[axis + 1 :]])) for axis in range(len(shape))]
-
-
-class Call:
-    """A call: its arrays, and a run that returns the results by name and the report."""
-
-    def __init__(self, function, dtype, options, specs, fill=None, count=None, context=None):
-        self.function = function
-        self.options = {name: float(value) if value in ("nan", "inf", "-inf") else value for name, value in options.items()}
-        self.fill = {name: float(value) if isinstance(value, str) else value for name, value in (fill or {}).items()}
-        self.count = count
-        if context:
-            self.options["threads"] = context["threads"]
-        self.arrays = {}
-        for name in sorted(specs, key=lambda name: "same_as" in specs[name]):
-            self.arrays[name] = Array.make(specs[name], dtype, self.arrays)
-
-    def run(self, out=None):
-        """out: the array to give as `out`, where the function has that argument."""
-        given = {name: made.array for name, made in self.arrays.items()}
-        if self.function == "fill_uniform":
-            raw.subquad_fill_uniform(
-                optional_view("x", given.get("x")), *(self.fill[key] for key in ("seed", "stream", "low", "high"))
-            )
-            return {"x": given["x"]}, None
-        if self.function == "attention_merge":
-            parts = [[given[f"{name}[{p}]"] for p in range(self.count)] for name in ("o_parts", "lse_parts")]
-            return dict(zip(["o", "lse"], subquad.merge(*parts, out=out, **self.options), strict=True)), None
-        names = ["q", "k", "v"] + (["o", "lse", "d_o"] if self.function == "attention_backward" else [])
-        positional = [given.get(name) for name in names]
-        keywords = {name: given[name] for name in ("lag_bias", "key_ranges") if name in given} | self.options
-        if self.function == "attention_backward":
-            gradients, report = subquad.attention_backward(*positional, return_report=True, **keywords)
-            return gradients._asdict(), report
-        o, lse, report = subquad.attention(*positional, out=out, return_lse=True, return_report=True, **keywords)
-        return {"o": o, "lse": lse}, report

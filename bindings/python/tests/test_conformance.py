@@ -5,7 +5,8 @@ import re
 import numpy as np
 import pytest
 import subquad
-from conformance import RESULTS, Array, Call, load, merge_patch
+from conformance import Array, load, merge_patch
+from conformance_call import OUT, RESULTS, Call
 
 CASES = load("cases.json")["cases"]
 BAD = load("bad_calls.json")
@@ -20,17 +21,18 @@ def test_case(case):
     specs = dict(case["inputs"])
     if case["function"] == "fill_uniform":
         specs["x"] = without_values(case["outputs"]["x"])
-    call = Call(case["function"], case["dtype"], case["options"], specs, case.get("fill"), case.get("count"))
+    call = Call.of(case, specs)
+    written = OUT.get(case["function"])
     out = None
     if "in_place" in case:
         out = call.arrays[f"o_parts[{case['in_place']}]"]
-    elif "o" in case["outputs"] and case["function"] != "attention_backward":
-        out = Array.make(without_values(case["outputs"]["o"]), case["dtype"], {})
+    elif written in case["outputs"]:
+        out = Array.make(without_values(case["outputs"][written]), case["dtype"], {})
     results, report = call.run(None if out is None else out.array)
     for name, expected in case["outputs"].items():
         check(name, results[name], expected)
     if out is not None:
-        assert results["o"] is out.array
+        assert results[written] is out.array
         assert np.isnan(out.gaps()).all()
     if "pairs" in case:
         assert report["pairs"] == case["pairs"]
@@ -52,19 +54,11 @@ def check(name, result, expected):
 
 def bad_call(patch, base):
     merged = merge_patch(BAD["bases"][base], patch)
-    return Call(
-        merged["function"],
-        merged["dtype"],
-        merged["options"],
-        merged["arrays"],
-        merged.get("fill"),
-        merged.get("count"),
-        merged.get("context"),
-    )
+    return Call.of(merged, merged["arrays"])
 
 
 def run(call):
-    out = None if call.function == "attention_backward" else call.arrays.get("o")
+    out = call.arrays.get(OUT.get(call.function))
     return call.run(None if out is None else out.array)
 
 

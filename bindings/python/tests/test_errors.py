@@ -3,12 +3,14 @@
 import copy
 import inspect
 import pickle
+import re
 
 import numpy as np
 import pytest
 import subquad
 from reference import fill, inputs
-from subquad._errors import error
+from subquad._constants import ValueType
+from subquad._errors import error, keyword
 from subquad._library import raw
 from subquad._options import options
 
@@ -149,28 +151,53 @@ def test_an_unknown_keyword_is_a_type_error():
 def test_the_signature_is_what_it_is_documented_to_be():
     expected = (
         "q, k, v, *, causal=False, causal_offset=None, scale=None, lag_bias=None, lag_min=0, key_ranges=None, key_offset=0, "
-        "method=None, tol=None, budget=None, check_finite=True, out=None, return_lse=False, return_report=False, threads=None"
+        "method=None, bases=None, window=None, delta=None, eps=0.0, strict_causal=False, seed=0, tol=None, budget=None, "
+        "check_finite=True, out=None, return_lse=False, return_report=False, threads=None"
     )
     parameters = inspect.signature(subquad.attention).parameters.values()
     bare = inspect.Signature([p.replace(annotation=inspect.Parameter.empty) for p in parameters])
     assert str(bare) == f"({expected})"
 
 
-@pytest.mark.parametrize("function", [subquad.attention, subquad.attention_backward])
+FUNCTIONS = [
+    subquad.attention,
+    subquad.attention_backward,
+    subquad.attention_loss,
+    subquad.conv_basis_fit,
+    subquad.conv_basis_recover,
+    subquad.merge,
+    subquad.fill_uniform,
+    subquad.import_wisdom,
+]
+METHODS = [value for name, value in inspect.getmembers(subquad.ConvBasis, callable) if not name.startswith("_")]
+
+
+@pytest.mark.parametrize("function", [*FUNCTIONS, *METHODS, subquad.ConvBasis])
 def test_defaults_are_the_tables(function):
+    """What is an option has the table's default, or None where it has none."""
     handle = options().pointer
+    parameters = inspect.signature(function).parameters
     for option in subquad._constants.Option:
-        default = inspect.signature(function).parameters[option.name.lower()].default
-        if default is not None:
-            assert raw.subquad_options_get_int(handle, option) == default
+        default = getattr(parameters.get(keyword(option)), "default", None)
+        if default not in (None, inspect.Parameter.empty):
+            kind = ValueType(raw.subquad_option_describe(option)[1])
+            get = raw.subquad_options_get_float if kind == ValueType.FLOAT else raw.subquad_options_get_int
+            assert get(handle, option) == default
 
 
-@pytest.mark.parametrize("function", [subquad.attention, subquad.attention_backward, subquad.merge, subquad.fill_uniform])
+def test_options_are_keywords():
+    """Of attention, but for those of a basis and of its backward."""
+    here = inspect.signature(subquad.attention).parameters
+    assert {keyword(option) for option in subquad._constants.Option} - set(here) == {"cumulative", "backward"}
+    assert set(inspect.signature(subquad.attention_backward).parameters) >= set(here) - {"out", "return_lse"} | {"backward"}
+
+
+@pytest.mark.parametrize("function", [*FUNCTIONS, *METHODS, subquad.ConvBasis])
 def test_every_parameter_is_documented(function):
-    """attention_backward refers to attention for the arguments that both have."""
-    shared = inspect.signature(subquad.attention).parameters if function is subquad.attention_backward else {}
-    for name in inspect.signature(function).parameters:
-        assert name in function.__doc__ or name in shared
+    """attention_backward refers to attention for the arguments that both have; so do all for the settings of every call."""
+    shared = set(inspect.signature(subquad.attention).parameters) if function is subquad.attention_backward else set()
+    for name in inspect.signature(function).parameters.keys() - shared - {"self", "check_finite", "threads"}:
+        assert re.search(rf"\b{name}\b", function.__doc__), name
 
 
 def test_after_an_error_the_next_call_works():

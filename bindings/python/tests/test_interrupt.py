@@ -23,7 +23,25 @@ def long_call():
 
 def ready():
     print("ready", flush=True)
+
+def forever(call):  # such calls take a second or so each
+    while True:
+        call()
+
+def basis():
+    kernels = np.broadcast_to(q[:, 0], (64, 2**18))
+    return subquad.ConvBasis(starts=np.arange(64) * 2**12, kernels=kernels, cumulative=True)
 """
+
+CALLS = [
+    "long_call()",
+    "subquad.attention_backward(q, q, q, q, q[:, 0], q, check_finite=False)",
+    "forever(lambda: made.apply(q, strict_causal=True, check_finite=False))",
+    "forever(lambda: made.multiply_transposed(q, check_finite=False))",
+    "forever(lambda: subquad.conv_basis_fit(q[: 2**15], q[: 2**15], bases=64, check_finite=False))",
+    "made.backward(q, q, q, q, backward='conv_basis', check_finite=False)",
+    "subquad.attention_loss(q, q, q, q[:64], q[:64], q, check_finite=False)",
+]
 
 
 def start(script):
@@ -46,12 +64,13 @@ def rest(child):
     return output
 
 
-@pytest.mark.parametrize("call", ["long_call()", "subquad.attention_backward(q, q, q, q, q[:, 0], q, check_finite=False)"])
+@pytest.mark.parametrize("call", CALLS)
 def test_keyboard_interrupt(call):
     """Three signals, of which the promptest counts: a busy machine may delay any process."""
     child = start(
         f"""
         subquad.attention(small, small, small)
+        made = basis()
         for attempt in range(3):
             try:
                 ready()

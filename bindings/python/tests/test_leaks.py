@@ -21,6 +21,17 @@ def resident():
     return pages * resource.getpagesize()
 
 
+def growth(calls, call):
+    """Of the memory in a round of calls. Caches and heaps grow now and then, a leak with every call: the round that grew least counts."""
+    sizes = []
+    for _ in range(ROUNDS):
+        for _ in range(calls):
+            call()
+        gc.collect()
+        sizes.append(resident())
+    return min(after - before for before, after in pairwise(sizes))
+
+
 def forward(q, k, v):
     subquad.attention(q, k, v, causal=True, key_ranges=[(0, 3)], return_lse=True, return_report=True)
 
@@ -47,21 +58,48 @@ def about(q, k, v):
     subquad.info()
 
 
+def basis(q, k, v):
+    made = subquad.ConvBasis(starts=[0, 2], kernels=v[:2])
+    made.apply(v, return_lse=True, return_report=True)
+    made.exp().to_dense()
+    made.starts, made.kernels(), made.T @ v
+
+
+def refused_basis(q, k, v):
+    with pytest.raises(ValueError, match="starts"):
+        subquad.ConvBasis(starts=[2, 0], kernels=v[:2])
+    with pytest.raises(ValueError, match="window"):
+        subquad.conv_basis_recover(q, k, bases=1, window=4, delta=1.0)
+
+
+def recovered(q, k, v):
+    found = subquad.conv_basis_recover(q, k, bases=2, window=1, delta=0.1)
+    found.backward(q, k, v, v)
+    subquad.conv_basis_fit(q, k, bases=2)
+
+
+def loss(q, k, v):
+    subquad.attention_loss(q, k, v, q, k, v)
+
+
+KINDS = [forward, backward, merging, refused, refused_options, about, basis, refused_basis, recovered, loss]
+
+
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc")
-@pytest.mark.parametrize("call", [forward, backward, merging, refused, refused_options, about])
+@pytest.mark.parametrize("call", KINDS)
 def test_memory(call):
-    """Caches and heaps grow now and then, a leak with every call: the round that grew least counts."""
     arrays = inputs(3, 3, d=3, d_v=3)
-    sizes = []
-    for _ in range(ROUNDS):
-        for _ in range(CALLS):
-            call(*arrays)
-        gc.collect()
-        sizes.append(resident())
-    assert min(after - before for before, after in pairwise(sizes)) < CALLS * LEAST / 2
+    assert growth(CALLS, lambda: call(*arrays)) < CALLS * LEAST / 2
 
 
-@pytest.mark.parametrize("call", [forward, backward, merging, refused, refused_options])
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc")
+def test_memory_of_wisdom():
+    """Slow calls with long texts: fewer of them show a leak."""
+    text = subquad.export_wisdom()
+    assert growth(100, lambda: subquad.import_wisdom(subquad.export_wisdom())) < 100 * len(text) / 2
+
+
+@pytest.mark.parametrize("call", KINDS)
 def test_references(call):
     arrays = inputs(3, 3, d=3, d_v=3)
     counts = [sys.getrefcount(array) for array in arrays]

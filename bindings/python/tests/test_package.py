@@ -4,6 +4,7 @@ import doctest
 import importlib
 import os
 import pkgutil
+import re
 import shutil
 import subprocess
 import sys
@@ -85,9 +86,18 @@ def test_examples(module):
     assert doctest.testmod(module).failed == 0
 
 
+def test_the_readme():
+    page = Path(__file__).resolve().parents[1] / "README.md"
+    assert doctest.testfile(str(page), module_relative=False).failed == 0
+    for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
 def test_every_function_has_an_example():
     found = {name for module in modules() if hasattr(module, "__file__") for name in examples(module)}
-    assert found >= {"attention", "attention_backward", "merge", "fill_uniform", "info"}
+    functions = {"attention", "attention_backward", "attention_loss", "merge", "fill_uniform", "info", "export_wisdom"}
+    bases = {"ConvBasis", "from_dense", "toeplitz", "exp", "apply", "apply_transposed", "backward"}
+    assert found >= functions | bases | {"conv_basis_fit", "conv_basis_recover"}
 
 
 def examples(module):
@@ -127,6 +137,16 @@ def test_types(tmp_path):
                 subquad.fill_uniform((2, 2), 1, 0, 0.0, 1.0, np.float32)
             except subquad.SubquadError as failure:
                 code: subquad.Status = failure.code
+            basis = subquad.conv_basis_recover(q, q, bases=1, window=1, delta=1.0)
+            with subquad.ConvBasis(starts=[0], kernels=q, cumulative=True) as other:
+                y: np.ndarray = other @ q + other.T @ q
+            o, lse, report = basis.apply(q, return_lse=True, return_report=True)
+            y, report = subquad.ConvBasis.toeplitz(lse).multiply(q, strict_causal=True, return_report=True)
+            gradients, report = basis.backward(q, q, q, o, backward="exact", return_report=True)
+            gradients = subquad.attention_backward(q, q, q, o, lse, o, causal=True, method="conv_basis", bases=1)
+            loss, grad_x = subquad.attention_loss(q, q, q, q, q, q, method="conv_basis", bases=2)
+            total: float = loss + basis.exp().n
+            subquad.import_wisdom(subquad.export_wisdom())
             subquad.attention(q, q, q, causal="yes")
             """
         )
@@ -142,6 +162,8 @@ def test_nothing_is_printed(capfd):
     o, lse = subquad.attention(q, k, v, return_lse=True)
     subquad.attention_backward(q, k, v, o, lse, o)
     subquad.merge([o], [lse])
+    subquad.conv_basis_recover(q, k, bases=1, window=2, delta=0.1).apply(v)
+    subquad.conv_basis_fit(q, k, bases=2).backward(q, k, v, v)
     subquad.info()
     with pytest.raises(ValueError, match="k"):
         subquad.attention(q, k[:, 1:], v)
@@ -150,7 +172,13 @@ def test_nothing_is_printed(capfd):
 
 def test_nothing_is_printed_at_exit():
     quiet = python(
-        "import subquad; x = subquad.fill_uniform((9, 9), 1, 0, 0.0, 1.0, 'float32'); subquad.attention(x, x, x, threads=2)"
+        """
+        import subquad
+        x = subquad.fill_uniform((9, 9), 1, 0, 0.0, 1.0, 'float32')
+        subquad.attention(x, x, x, threads=2)
+        basis = subquad.ConvBasis.from_dense(x * (x == 2))
+        basis.itself = basis
+        """
     )
     assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
 

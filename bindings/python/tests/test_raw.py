@@ -7,7 +7,7 @@ import pytest
 import subquad
 from reference import fill
 from subquad._arrays import view
-from subquad._constants import Option, ValueType
+from subquad._constants import Dtype, Option, ValueType
 from subquad._library import raw
 from subquad._options import options
 from subquad._report import new_report
@@ -63,6 +63,11 @@ def test_null_handles():
         lambda: raw.subquad_options_get_int(None, Option.CAUSAL),
         lambda: raw.subquad_report_json(None),
         lambda: raw.subquad_fill_uniform(None, 0, 0, 0.0, 1.0),
+        lambda: raw.subquad_conv_basis_describe(None),
+        lambda: raw.subquad_conv_basis_get(None, None, X, X),
+        lambda: raw.subquad_conv_basis_multiply(None, None, None, X, X, None),
+        lambda: raw.subquad_conv_basis_create(None, None, X, X),
+        lambda: raw.subquad_wisdom_import(None),
     ):
         with pytest.raises(subquad.SubquadError) as caught:
             call()
@@ -70,6 +75,7 @@ def test_null_handles():
     raw.subquad_context_destroy(None)
     raw.subquad_options_destroy(None)
     raw.subquad_report_destroy(None)
+    raw.subquad_conv_basis_destroy(None)
 
 
 def test_options_by_id():
@@ -82,7 +88,7 @@ def test_options_by_id():
         assert caught.value.name == "ERR_UNSET"
     for option in Option:
         name, kind, doc = raw.subquad_option_describe(option)
-        assert (name, ValueType(kind).name) == (option.name.lower(), ValueType(kind).name)
+        assert (name, kind) == (option.name.lower(), ValueType(kind))
         assert doc.endswith(".")
         lowest, highest = raw.subquad_option_bounds(option)
         assert lowest <= highest
@@ -101,6 +107,18 @@ def test_contexts():
         raw.subquad_attention(context, None, *(view("x", x) for _ in range(3)), None, None, view("o", o), None, report)
         assert raw.subquad_report_get_string(report, subquad._constants.ReportKey.SIMD_TARGET, 0) == targets[-1]
     assert np.abs(o - plain).max() <= 8 * (3 + 3) * np.finfo(x.dtype).eps  # two results, sums of 3 and of 3, values up to 1
+    raw.subquad_context_destroy(context)
+
+
+def test_a_basis():
+    """Described as what its kernels need; handles of another type are none."""
+    context = raw.subquad_context_create()
+    starts = np.zeros((2, 1), np.int64)
+    basis = raw.subquad_conv_basis_create(context, None, view("starts", starts), view("kernels", fill(0, 2, 1, 5)))
+    assert raw.subquad_conv_basis_describe(basis) == (Dtype.FLOAT64, (1, 2, 1, 5))
+    with pytest.raises(TypeError, match="subquad_conv_basis"):
+        raw.subquad_conv_basis_describe(context)
+    raw.subquad_conv_basis_destroy(basis)
     raw.subquad_context_destroy(context)
 
 

@@ -28,7 +28,12 @@ def everything(threads, dtype=np.float32):
     o, lse = subquad.attention(q, k, v, return_lse=True, **settings)
     gradients = subquad.attention_backward(q, k, v, o, lse, fill(3, *o.shape, dtype=dtype), **settings)
     merged = subquad.merge([o, o + 1], [lse, lse - 1], threads=threads)
-    return [array.tobytes() for array in (o, lse, *gradients, *merged)]
+    basis = {"causal": True, "method": "conv_basis", "bases": 3, "threads": threads}
+    k, v = k[:, :, :150], v[:, :, :150]
+    fitted = subquad.attention(q, k, v, **basis, return_lse=True)
+    ways = [subquad.attention_backward(q, k, v, o, lse, o, **basis, backward=way) for way in ("exact", "conv_basis")]
+    others = [array for way in ways for array in way[:3]]
+    return [array.tobytes() for array in (o, lse, *gradients, *merged, *fitted, *others)]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -5,12 +5,20 @@ import json
 
 LANGUAGES = {"c", "python", "julia", "rust"}
 BAD_KEYS = {"name", "base", "patch", "code", "message", "message_in", "index", "na"}
-CALL_KEYS = {"function", "dtype", "options", "set_as", "context", "arrays", "count", "fill"}
+CALL_KEYS = {"function", "dtype", "options", "set_as", "context", "arrays", "count", "fill", "conv_basis"}
 ARRAY_KEYS = {"shape", "dtype", "fill", "values", "set", "strides", "same_as", "data"}
 OUTPUTS = {
     "attention": {"o", "lse"},
     "attention_backward": {"dq", "dk", "dv", "d_lag_bias"},
+    "attention_loss": {"loss", "grad_x"},
     "attention_merge": {"o", "lse"},
+    "conv_basis_apply": {"o", "lse"},
+    "conv_basis_apply_transposed": {"y"},
+    "conv_basis_backward": {"dq", "dk", "dv"},
+    "conv_basis_get": {"starts_out", "kernels_out"},
+    "conv_basis_multiply": {"y"},
+    "conv_basis_multiply_transposed": {"y"},
+    "conv_basis_to_dense": {"h_out"},
     "fill_uniform": {"x"},
 }
 
@@ -56,7 +64,10 @@ def known(where, keys, allowed):
 def check_call(where, call, tables):
     known(where, call, CALL_KEYS)
     known(where, call.get("context", {}), {"threads", "workspace_limit", "simd_target", "state"})
-    known(where, {name for name in call["options"] if not name.isdigit()}, tables.options)
+    basis = call.get("conv_basis", {})
+    known(f"{where}, conv_basis", basis, {"made_by", "options", "exp"})
+    for options in (call["options"], basis.get("options", {})):
+        known(where, {name for name in options if not name.isdigit()}, tables.options)
     for name, array in call["arrays"].items():
         known(f"{where}, {name}", array, ARRAY_KEYS)
         known(f"{where}, {name}", {array.get("dtype", call["dtype"])}, tables.dtypes)

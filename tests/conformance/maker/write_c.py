@@ -9,7 +9,6 @@ import numbers_text
 import tables
 
 WARNING = "/* Made by tests/conformance/generate.py: do not edit. */\n"
-FUNCTIONS = {name: name.upper() for name in ("attention", "attention_backward", "attention_merge", "fill_uniform")}
 
 
 def text(x):
@@ -92,6 +91,20 @@ def option_text(name, value, set_as):
     return f"{{{constant}, 0, {integer(int(value))}, 0}}"
 
 
+def options_text(options, set_as):
+    return [option_text(key, value, set_as) for key, value in options.items()]
+
+
+def basis_text(call):
+    basis = call.get("conv_basis")
+    if basis is None:
+        return "NULL"
+    options = options_text(basis["options"], call.get("set_as", {}))
+    exp = int(basis.get("exp", False))
+    maker = f"BASIS_{basis['made_by'].upper()}"
+    return pointer("basis_spec", f"{{{maker}, {array_pointer('const option_spec', options)}, {len(options)}, {exp}}}")
+
+
 def context_text(context):
     settings = [pointer("int64_t", f"{{{context[key]}}}" if key in context else None) for key in ("threads", "workspace_limit")]
     return f"{{{', '.join(settings)}, {text(context.get('simd_target'))}, CONTEXT_{context.get('state', 'open').upper()}}}"
@@ -99,9 +112,9 @@ def context_text(context):
 
 def call_text(name, call, arrays):
     """arrays: the initialisers, finished."""
-    options = [option_text(key, value, call.get("set_as", {})) for key, value in call["options"].items()]
+    options = options_text(call["options"], call.get("set_as", {}))
     return (
-        f"{{{text(name)}, {FUNCTIONS[call['function']]}, {array_pointer('const option_spec', options)}, {len(options)},\n"
+        f"{{{text(name)}, {call['function'].upper()}, {array_pointer('const option_spec', options)}, {len(options)}, {basis_text(call)},\n"
         f" {array_pointer('const array_spec', arrays)}, {len(arrays)},\n"
         f" {call.get('count', 0)}, {pointer('fill_spec', fill_text(call.get('fill')))}, {context_text(call.get('context', {}))}, "
         f"{call.get('in_place', -1)}, {call.get('pairs', -1)}}}"

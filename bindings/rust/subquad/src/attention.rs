@@ -3,9 +3,8 @@
 use ndarray::{Array, ArrayRef, ArrayRef2, Dimension};
 
 use crate::array::{Element, Fresh, input, output, pointer, without_last_axis};
-use crate::context::{Context, with_default};
+use crate::call::{Call, call_options};
 use crate::error::Result;
-use crate::options::{Options, Value};
 use crate::report::Report;
 use crate::sys;
 
@@ -29,9 +28,7 @@ use crate::sys;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Attention<'a, T: Element> {
-    context: Option<&'a Context>,
-    threads: Option<usize>,
-    settings: Vec<(i32, Value)>,
+    pub(crate) call: Call<'a>,
     lag_bias: Option<&'a ArrayRef2<T>>,
     key_ranges: Option<&'a ArrayRef2<i64>>,
 }
@@ -51,9 +48,7 @@ pub struct Output<T, D: Dimension> {
 impl<T: Element> Default for Attention<'_, T> {
     fn default() -> Self {
         Self {
-            context: None,
-            threads: None,
-            settings: Vec::new(),
+            call: Call::default(),
             lag_bias: None,
             key_ranges: None,
         }
@@ -66,21 +61,72 @@ impl<'a, T: Element> Attention<'a, T> {
         Self::default()
     }
 
-    /// Compute with this context instead of one that the calling thread keeps.
-    pub fn context(mut self, context: &'a Context) -> Self {
-        self.context = Some(context);
-        self
-    }
-
-    /// Use this many threads in these calls, whatever the context is set to; 0 is the library's default.
-    pub fn threads(mut self, threads: usize) -> Self {
-        self.threads = Some(threads);
-        self
-    }
+    call_options!('a);
 
     /// How attention is computed: `sys::SUBQUAD_METHOD_*`.
+    ///
+    /// `METHOD_CONV_BASIS` finds a [`ConvBasis`](crate::ConvBasis) of the logits, by recovery where [`window`](Self::window) and
+    /// [`delta`](Self::delta) are set and by a fit otherwise, and applies it. It needs [`causal`](Self::causal), `n_q = n_k`,
+    /// [`bases`](Self::bases), and no key ranges; a lag bias is added to the kernels.
+    ///
+    /// ```
+    /// use ndarray::Array2;
+    /// use subquad::{Attention, sys};
+    ///
+    /// // Queries that are all alike and keys that change once: two bases hold all logits.
+    /// let q = Array2::<f64>::ones((300, 4));
+    /// let k = Array2::from_shape_fn((300, 4), |(j, _)| if j < 100 { 0.5 } else { -0.25 });
+    /// let v = Array2::from_shape_fn((300, 2), |(j, c)| (j + c) as f64 / 300.0);
+    /// let exact = Attention::new().causal(true).run(&q, &k, &v)?;
+    /// let conv = Attention::new()
+    ///     .causal(true)
+    ///     .method(sys::SUBQUAD_METHOD_CONV_BASIS)
+    ///     .bases(2)
+    ///     .window(4)
+    ///     .delta(1.0)
+    ///     .run(&q, &k, &v)?;
+    /// assert!((exact.o - conv.o).iter().all(|difference| difference.abs() <= 1e-9));
+    /// # Ok::<(), subquad::Error>(())
+    /// ```
     pub fn method(self, method: i32) -> Self {
         self.set_int(sys::SUBQUAD_OPTION_METHOD, method.into())
+    }
+
+    /// Most bases of the logits' conv basis.
+    pub fn bases(mut self, bases: usize) -> Self {
+        self.call.set_size(sys::SUBQUAD_OPTION_BASES, bases);
+        self
+    }
+
+    /// Entries of a column that recovery compares.
+    pub fn window(mut self, window: usize) -> Self {
+        self.call.set_size(sys::SUBQUAD_OPTION_CONV_WINDOW, window);
+        self
+    }
+
+    /// Least l1 distance, over `window` entries, of columns of different bases.
+    pub fn delta(self, delta: f64) -> Self {
+        self.set_float(sys::SUBQUAD_OPTION_CONV_DELTA, delta)
+    }
+
+    /// Largest deviation of a logit from the structure, at most `delta / (5 window)`; 0 where it is not set.
+    pub fn eps(self, eps: f64) -> Self {
+        self.set_float(sys::SUBQUAD_OPTION_CONV_EPS, eps)
+    }
+
+    /// Outputs do not change by a bit when later values do. Method conv basis only: exact attention is always so.
+    pub fn strict_causal(self, strict: bool) -> Self {
+        self.set_int(sys::SUBQUAD_OPTION_STRICT_CAUSAL, strict.into())
+    }
+
+    /// How gradients by method conv basis are computed, `sys::SUBQUAD_METHOD_*`; the faster where it is not set.
+    pub fn backward_method(self, method: i32) -> Self {
+        self.set_int(sys::SUBQUAD_OPTION_BACKWARD, method.into())
+    }
+
+    /// The seed of the rows on which a fit measures its error; 0 where it is not set.
+    pub fn seed(self, seed: i64) -> Self {
+        self.set_int(sys::SUBQUAD_OPTION_SEED, seed)
     }
 
     /// Query i sees only keys at positions up to its own.
@@ -120,7 +166,7 @@ impl<'a, T: Element> Attention<'a, T> {
         self.set_int(sys::SUBQUAD_OPTION_KEY_OFFSET, offset)
     }
 
-    /// The relative error that a method may make. No method of this version takes it: `ERR_UNSUPPORTED`.
+    /// The error that a method may make. Attention takes none in this version: `ERR_UNSUPPORTED`.
     pub fn tol(self, tol: f64) -> Self {
         self.set_float(sys::SUBQUAD_OPTION_TOL, tol)
     }
@@ -130,31 +176,15 @@ impl<'a, T: Element> Attention<'a, T> {
         self.set_float(sys::SUBQUAD_OPTION_BUDGET, budget)
     }
 
-    /// Whether to look for NaN and infinities in the inputs first. Without, they reach the output as IEEE arithmetic has it.
-    pub fn check_finite(self, check: bool) -> Self {
-        self.set_int(sys::SUBQUAD_OPTION_CHECK_FINITE, check.into())
-    }
-
-    /// Set an option of type bool or int by its id, `sys::SUBQUAD_OPTION_*`: for options of a library newer than this crate.
-    pub fn set_int(mut self, option: i32, value: i64) -> Self {
-        self.settings.push((option, Value::Int(value)));
-        self
-    }
-
-    /// Set an option of type float by its id.
-    pub fn set_float(mut self, option: i32, value: f64) -> Self {
-        self.settings.push((option, Value::Float(value)));
-        self
-    }
-
     /// Softmax attention: `o[i,:] = sum_j A[i,j] v[j,:] / sum_j A[i,j]` and `lse[i] = log sum_j A[i,j]`.
     ///
     /// `q: [.., H_q, n_q, d]`, `k: [.., H_kv, n_k, d]`, `v: [.., H_kv, n_k, d_v]`, with `..` at most one batch dimension; two
     /// dimensions mean one head. Any strides; `d >= 1`, every other extent may be 0. `H_q` is a multiple of `H_kv`.
     ///
     /// Errors: `ERR_SHAPE`, `ERR_SIZE`; `ERR_NONFINITE`, with the first bad index; `ERR_CONFLICT` when `n_q != n_k` and an offset is
-    /// needed but not set; `ERR_VALUE` for an option out of bounds, a lag bias that is too short, a range that starts after its end;
-    /// `ERR_UNSUPPORTED` (tol, budget), `ERR_OVERFLOW`, `ERR_MEMORY`, `ERR_WORKSPACE`, `ERR_THREADS`, `ERR_CANCELLED`.
+    /// needed but not set, or for an option of method conv basis with method exact; `ERR_VALUE` for an option out of bounds, a lag
+    /// bias that is too short, a range that starts after its end; `ERR_UNSUPPORTED` (tol, budget, conv basis without causal or with
+    /// key ranges), `ERR_OVERFLOW`, `ERR_MEMORY`, `ERR_WORKSPACE`, `ERR_THREADS`, `ERR_CANCELLED`.
     pub fn run<D: Dimension>(
         &self,
         q: &ArrayRef<T, D>,
@@ -207,7 +237,7 @@ impl<'a, T: Element> Attention<'a, T> {
         let lag_bias = self.lag_bias_view();
         let key_ranges = self.key_ranges_view();
         let report = Report::new()?;
-        self.call(|context, options| {
+        self.call.make(|context, options| {
             // SAFETY: handles are live; the views are as the caller promises, and those of the options are of arrays that `self`
             // borrows; optional arguments are null where they are not given.
             unsafe {
@@ -238,21 +268,6 @@ impl<'a, T: Element> Attention<'a, T> {
 
     pub(crate) fn key_ranges_view(&self) -> Option<sys::subquad_array> {
         self.key_ranges.map(input)
-    }
-
-    /// Make a call of the library with these options, and with the context that they name or the thread's own.
-    pub(crate) fn call(
-        &self,
-        call: impl FnOnce(*mut sys::subquad_context, *const sys::subquad_options) -> sys::subquad_status,
-    ) -> Result<()> {
-        let run = |context: &Context| {
-            let options = Options::new(&self.settings)?;
-            context.run(self.threads, |context| call(context, options.handle()))
-        };
-        match self.context {
-            Some(context) => run(context),
-            None => with_default(run),
-        }
     }
 }
 

@@ -60,7 +60,8 @@ impl<T: Element> Attention<'_, T> {
     ///
     /// `q`, `k`, `v` and the options as in the forward call, `o: [.., H_q, n_q, d_v]` and `lse: [.., H_q, n_q]` its results,
     /// `d_o: [.., H_q, n_q, d_v]`. For a slice of keys give the `o` and `lse` of the merged whole: `dk` and `dv` are final, the `dq` of
-    /// the slices add up. Errors: as those of [`run`](Self::run).
+    /// the slices add up. By method conv basis the basis is found again, `o` and `lse` are not read, and there is no `d_lag_bias`: use
+    /// [`backward_into`](Self::backward_into) where there is a lag bias. Errors: as those of [`run`](Self::run).
     ///
     /// ```
     /// use ndarray::Array2;
@@ -150,7 +151,7 @@ impl<T: Element> Attention<'_, T> {
         let key_ranges = self.key_ranges_view();
         let [dq, dk, dv, d_lag_bias] = outputs.each_ref().map(|view| pointer(view.as_ref()));
         let report = Report::new()?;
-        self.call(|context, options| {
+        self.call.make(|context, options| {
             // SAFETY: handles are live; the views are as the caller promises, and those of the options are of arrays that `self`
             // borrows; optional arguments are null where they are not given.
             unsafe {

@@ -24,29 +24,39 @@
 //! `H_kv` key and value heads when `H_q` is a multiple of `H_kv`. Nothing is copied: reversed, broadcast and strided views are
 //! read where they lie. Names, ids and codes are the constants of [`sys`], whose functions are documented by the C header.
 //!
+//! Where the logits depend on the lag alone, or change with the key at few places only, a [`ConvBasis`] holds them as a few kernels, and
+//! attention takes time near linear in n.
+//!
 //! Every failure is an [`Error`] with a code and a message that names the argument and its value.
 
 mod array;
 mod attention;
 mod backward;
+mod call;
 mod context;
+mod conv_basis;
 mod error;
 mod fill;
 mod info;
 mod library;
+mod loss;
 mod merge;
 mod options;
 mod report;
+mod wisdom;
 
 pub use array::Element;
 pub use attention::{Attention, Output};
 pub use backward::{Gradients, GradientsMut};
 pub use context::Context;
+pub use conv_basis::{ConvBasis, ConvOptions, FitOptions, Found, Product, RecoverOptions};
 pub use error::{Error, Result};
 pub use fill::fill_uniform;
 pub use info::{info, simd_targets};
+pub use loss::Loss;
 pub use merge::Merged;
 pub use report::Report;
 pub use subquad_sys as sys;
+pub use wisdom::{export_wisdom, import_wisdom};
 
 pub use ndarray;

@@ -91,7 +91,7 @@ impl<T: Element> Attention<'_, T> {
     ) -> Result<()> {
         let (o_parts, lse_parts): (Vec<_>, Vec<_>) =
             parts.iter().map(|(o, lse)| (input(o), input(lse))).unzip();
-        self.call(|context, options| {
+        self.call.make(|context, options| {
             // SAFETY: handles are live; both lists have as many views as is said, each of an array that is borrowed here; the outputs are as the
             // caller promises.
             unsafe {

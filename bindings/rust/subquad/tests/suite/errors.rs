@@ -3,7 +3,7 @@
 use ndarray::{Array1, Array2, Array4, Array5, ArrayD, Dim, IxDyn, array};
 use subquad::{Attention, Context, Error, GradientsMut, sys};
 
-fn assert_refused<T: std::fmt::Debug>(result: Result<T, Error>, code: i32, words: &[&str]) {
+pub fn assert_refused<T: std::fmt::Debug>(result: Result<T, Error>, code: i32, words: &[&str]) {
     let error = result.expect_err("the call must be refused");
     assert_eq!(error.code(), code, "{error}");
     for word in words {

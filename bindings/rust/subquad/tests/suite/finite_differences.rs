@@ -5,6 +5,7 @@
 //! is divided by h. Both are the budget, with the round-off of the gradient itself, which is far below.
 
 use ndarray::{Array4, array};
+use subquad::Attention;
 
 use crate::oracle::{Row, row};
 use crate::problem::{Extents, Problem, uniform};
@@ -72,15 +73,20 @@ fn derivative(problem: &Problem<f64>, d_o: &Array4<f64>, parameter: Parameter) -
 }
 
 fn assert_gradient(problem: &Problem<f64>) {
+    assert_gradients(problem, &problem.attention(), 0.0);
+}
+
+/// `method` is what a gradient may err beyond round-off.
+pub fn assert_gradients(problem: &Problem<f64>, attention: &Attention<'_, f64>, method: f64) {
     let Problem { q, k, v, .. } = problem;
-    let attention = problem.attention();
     let output = attention.run(q, k, v).unwrap();
     let d_o = uniform(output.o.raw_dim(), 9);
     let gradients = attention
         .backward(q, k, v, &output.o, &output.lse, &d_o)
         .unwrap();
     let check = |parameter, gradient: f64| {
-        let (expected, budget) = derivative(problem, &d_o, parameter);
+        let (expected, roundoff) = derivative(problem, &d_o, parameter);
+        let budget = roundoff + method;
         let difference = (gradient - expected).abs();
         assert!(
             difference <= budget,

@@ -16,6 +16,7 @@ mod backward;
 mod budget;
 mod conformance;
 mod context;
+mod conv_basis;
 mod double_double;
 mod errors;
 mod finite_differences;

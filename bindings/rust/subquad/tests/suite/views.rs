@@ -25,7 +25,7 @@ const EXTENTS: Extents = Extents {
 };
 
 /// The same numbers in another layout; `show` takes the view of it that has the shape of `x`.
-fn relaid<T: Real>(x: &Array4<T>, kind: &str) -> Array4<T> {
+pub fn relaid<T: Real>(x: &Array4<T>, kind: &str) -> Array4<T> {
     match kind {
         "column-major" => {
             let mut other = Array4::from_elem(ndarray::ShapeBuilder::f(x.raw_dim()), T::of(0.0));
@@ -53,7 +53,7 @@ fn relaid<T: Real>(x: &Array4<T>, kind: &str) -> Array4<T> {
     }
 }
 
-const LAYOUTS: [&str; 7] = [
+pub const LAYOUTS: [&str; 7] = [
     "column-major",
     "heads inside rows",
     "every second",

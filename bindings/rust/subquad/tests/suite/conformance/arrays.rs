@@ -105,6 +105,19 @@ impl<E: Clone> Buffer<E> {
     }
 }
 
+impl Buffer<i64> {
+    /// An input with the integers that the array holds.
+    pub fn integers(array: &Value) -> Self {
+        let mut buffer = Self::new(array, i64::MIN);
+        let values = list(&array["values"]).iter();
+        let values = values.map(|value| value.as_i64().expect("an integer"));
+        let numbers = ArrayD::from_shape_vec(buffer.shape.clone(), values.collect());
+        let numbers = numbers.expect("as many values as its shape says");
+        buffer.view_mut().assign(&numbers);
+        buffer
+    }
+}
+
 impl<T: Real> Buffer<T> {
     /// An output, and the gaps of any array, are full of NaN.
     pub fn output(array: &Value) -> Self {

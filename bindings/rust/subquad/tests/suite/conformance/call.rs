@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use ndarray::{Array2, ArrayViewD, Ix2};
+use ndarray::{Array2, ArrayD, ArrayViewD, Ix2};
 use serde_json::Value;
-use subquad::{Attention, Context, Error, GradientsMut, Report, sys};
+use subquad::{
+    Attention, Context, ConvOptions, Error, FitOptions, GradientsMut, RecoverOptions, Report, sys,
+};
 
 use super::arrays::{Buffer, fill_as_asked};
 use super::json::{list, members, number, sizes, text};
@@ -15,6 +17,10 @@ pub struct Arrays<T> {
     pub inputs: BTreeMap<String, Buffer<T>>,
     pub outputs: BTreeMap<String, Buffer<T>>,
     pub key_ranges: Option<Array2<i64>>,
+    /// The starts of a conv basis.
+    pub starts: Option<Buffer<i64>>,
+    /// Outputs that the call made, in place of those of the same name.
+    pub made: BTreeMap<String, ArrayD<f64>>,
 }
 
 /// Why a call has no result, or none that counts.
@@ -42,10 +48,14 @@ impl<T: Real> Arrays<T> {
             inputs: BTreeMap::new(),
             outputs: BTreeMap::new(),
             key_ranges: None,
+            starts: None,
+            made: BTreeMap::new(),
         };
         for (name, array) in arrays {
             if name == "key_ranges" {
                 all.key_ranges = Some(key_ranges(array)?);
+            } else if name == "starts" {
+                all.starts = Some(Buffer::integers(array));
             } else if array.get("fill").is_some()
                 || array
                     .get("values")
@@ -59,7 +69,7 @@ impl<T: Real> Arrays<T> {
         Ok(all)
     }
 
-    fn input(&self, name: &str) -> ArrayViewD<'_, T> {
+    pub fn input(&self, name: &str) -> ArrayViewD<'_, T> {
         self.inputs[name].view()
     }
 
@@ -74,14 +84,16 @@ impl<T: Real> Arrays<T> {
                 fill_as_asked(&mut x.view_mut(), &call["fill"])?;
                 Ok(None)
             }
-            other => panic!("no function {other}"),
+            "attention_loss" => self.loss(call, context),
+            function => self.conv_basis(function, call, context),
         }
     }
 
     fn attention(&mut self, call: &Value, context: &Context) -> Outcome {
         let mut outputs = std::mem::take(&mut self.outputs);
         let bias = self.lag_bias()?;
-        let mut attention = with_options(&call["options"], &call["set_as"]).context(context);
+        let mut attention =
+            with_options(Attention::new(), &call["options"], &call["set_as"]).context(context);
         if let Some(bias) = &bias {
             attention = attention.lag_bias(bias);
         }
@@ -105,7 +117,8 @@ impl<T: Real> Arrays<T> {
     fn backward(&mut self, call: &Value, context: &Context) -> Outcome {
         let mut outputs = std::mem::take(&mut self.outputs);
         let bias = self.lag_bias()?;
-        let mut attention = with_options(&call["options"], &call["set_as"]).context(context);
+        let mut attention =
+            with_options(Attention::new(), &call["options"], &call["set_as"]).context(context);
         if let Some(bias) = &bias {
             attention = attention.lag_bias(bias);
         }
@@ -155,7 +168,7 @@ impl<T: Real> Arrays<T> {
         let parts: Vec<_> = (0..count).map(part).collect();
         let mut lse = outputs.remove("lse");
         let mut o = outputs.remove("o").expect("an output");
-        let result = with_options(&call["options"], &call["set_as"])
+        let result = with_options(Attention::new(), &call["options"], &call["set_as"])
             .context(context)
             .merge_into(
                 &parts,
@@ -178,7 +191,7 @@ impl<T: Real> Arrays<T> {
     }
 }
 
-const TYPED_DIMENSIONS: &str = "the number of dimensions is a type";
+pub const TYPED_DIMENSIONS: &str = "the number of dimensions is a type";
 
 fn key_ranges(array: &Value) -> Result<Array2<i64>, Failure> {
     let values = list(&array["values"])
@@ -190,13 +203,36 @@ fn key_ranges(array: &Value) -> Result<Array2<i64>, Failure> {
     matrix.map_err(|_| Failure::Inexpressible(TYPED_DIMENSIONS))
 }
 
+/// A builder of options.
+pub trait SetById: Sized {
+    fn set_int(self, option: i32, value: i64) -> Self;
+    fn set_float(self, option: i32, value: f64) -> Self;
+}
+
+macro_rules! set_by_id {
+    ($($builder:ty $(where $element:ident)?),*) => {
+        $(impl $(<$element: Real>)? SetById for $builder {
+            fn set_int(self, option: i32, value: i64) -> Self {
+                <$builder>::set_int(self, option, value)
+            }
+
+            fn set_float(self, option: i32, value: f64) -> Self {
+                <$builder>::set_float(self, option, value)
+            }
+        })*
+    };
+}
+set_by_id!(Attention<'_, T> where T, ConvOptions<'_>, RecoverOptions<'_>, FitOptions<'_>);
+
 /// Options by name or id: integers and bools as int, all else and every option of type float as float, unless `set_as` says otherwise.
-fn with_options<'a, T: Real>(options: &Value, set_as: &Value) -> Attention<'a, T> {
-    let set = |attention: Attention<'a, T>, (name, value): (&String, &Value)| {
+pub fn with_options<B: SetById>(builder: B, options: &Value, set_as: &Value) -> B {
+    let set = |builder: B, (name, value): (&String, &Value)| {
         let option = name.parse().unwrap_or_else(|_| constant("OPTION", name));
         let integer = match value {
             Value::Bool(value) => Some(i64::from(*value)),
-            Value::String(method) if name == "method" => Some(constant("METHOD", method).into()),
+            Value::String(method) if ["method", "backward"].contains(&name.as_str()) => {
+                Some(constant("METHOD", method).into())
+            }
             value => value.as_i64(),
         };
         let is_float = match set_as[name].as_str() {
@@ -204,11 +240,11 @@ fn with_options<'a, T: Real>(options: &Value, set_as: &Value) -> Attention<'a, T
             None => integer.is_none() || type_of(option) == Some(sys::SUBQUAD_TYPE_FLOAT),
         };
         match integer {
-            Some(integer) if !is_float => attention.set_int(option, integer),
-            _ => attention.set_float(option, number(value)),
+            Some(integer) if !is_float => builder.set_int(option, integer),
+            _ => builder.set_float(option, number(value)),
         }
     };
-    members(options).fold(Attention::new(), set)
+    members(options).fold(builder, set)
 }
 
 fn constant(group: &str, name: &str) -> i32 {

@@ -4,6 +4,7 @@ mod arrays;
 mod bad_calls;
 mod call;
 mod cases;
+mod conv_basis;
 mod json;
 
 use std::path::Path;

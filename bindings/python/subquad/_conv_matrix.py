@@ -1,0 +1,234 @@
+"""Lower-triangular matrices with a conv basis, as linear operators."""
+
+from __future__ import annotations  # signatures show short names
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from types import TracebackType
+from typing import Any, Literal, Self, TypedDict, Unpack, overload
+
+import numpy as np
+
+from ._arrays import DTYPES, FloatArray, View, empty, view, writable_view
+from ._constants import Status
+from ._context import borrow
+from ._errors import error, naming
+from ._handle import Handle
+from ._library import raw
+from ._options import options
+from ._report import Report, new_report, read_report
+
+_NUMPY = {dtype_id: dtype for dtype, dtype_id in DTYPES.items()}
+
+
+class ProductSettings(TypedDict, total=False):
+    """Types of the keyword arguments that all products share."""
+
+    out: FloatArray | None
+    check_finite: bool
+    threads: int | None
+
+
+class MultiplySettings(ProductSettings, total=False):
+    """Types of the keyword arguments of `multiply`."""
+
+    strict_causal: bool
+
+
+class ConvMatrix:
+    """A matrix H per head, its handle in the library, and the products H x and H' x."""
+
+    __array_ufunc__ = None  # NumPy is not to take the matrix for a scalar: array @ matrix is a TypeError
+
+    def __init__(self, create: Callable[[], Any], leading: tuple[int, ...]) -> None:
+        self._handle: Handle | None = Handle(create, raw.subquad_conv_basis_destroy)
+        dtype, extents = raw.subquad_conv_basis_describe(self._handle.pointer)
+        self._batch, self._heads, self._bases, self._n = (int(extent) for extent in extents)
+        self._dtype = _NUMPY[dtype]
+        self._leading = leading
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the matrices as one array: n by n, after the batch and heads that the basis was made with."""
+        return (*self._leading, self._n, self._n)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """float32 or float64."""
+        return self._dtype
+
+    @property
+    def batch(self) -> int:
+        """Extent of the batch, 1 where it was left out."""
+        return self._batch
+
+    @property
+    def heads(self) -> int:
+        """How many heads there are, 1 where they were left out."""
+        return self._heads
+
+    @property
+    def n(self) -> int:
+        """Rows and columns of each matrix."""
+        return self._n
+
+    @property
+    def bases(self) -> int:
+        """How many bases the head has that has most: the k of starts and kernels."""
+        return self._bases
+
+    def close(self) -> None:
+        """Release the memory now, or when the calls that use it in other threads have ended. Twice is as good as once."""
+        self._handle = None  # calls hold a reference of their own, and the last one to go destroys the handle
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        closed = ", closed" if self._handle is None else ""
+        return f"{type(self).__name__}(shape={self.shape}, bases={self._bases}, dtype={self._dtype}{closed})"
+
+    def to_dense(self, *, threads: int | None = None) -> FloatArray:
+        """The matrices as an array of `shape`: H[i,j] for j <= i, 0 above. O(n^2), for small n.
+
+        Raises `SubquadError`: ERR_SIZE and ERR_MEMORY.
+        """
+        handle = self._open()
+        h = empty("h", self.shape, self._dtype)
+        with borrow(threads) as context:
+            raw.subquad_conv_basis_to_dense(context, handle.pointer, view("h", h))
+        return h
+
+    @overload
+    def multiply(
+        self, x: FloatArray, *, return_report: Literal[False] = False, **settings: Unpack[MultiplySettings]
+    ) -> FloatArray: ...
+    @overload
+    def multiply(
+        self, x: FloatArray, *, return_report: Literal[True], **settings: Unpack[MultiplySettings]
+    ) -> tuple[FloatArray, Report]: ...
+    def multiply(
+        self,
+        x: FloatArray,
+        *,
+        strict_causal: bool = False,
+        check_finite: bool = True,
+        out: FloatArray | None = None,
+        return_report: bool = False,
+        threads: int | None = None,
+    ) -> Any:
+        """y = H x, by transforms in blocks: O(n c (n/b + k + log b)) with blocks of b rows. `basis @ x` is the same.
+
+        x: [batch, heads, n, c], leading extents of 1 may be left out, any strides; a vector of n entries too where there is one head.
+        Extents of batch and heads are those of the basis. y is shaped like x.
+
+        Round-off is relative to the largest |H| |x| of the rows and lags that share a transform, not to each entry of y. With
+        strict_causal row i of y does not change by a bit when later rows of x do. check_finite, out, return_report and threads are as in
+        `attention`; the report's `block` is b.
+
+        Raises `SubquadError`: ERR_SHAPE, ERR_DTYPE, ERR_STRIDE, ERR_ALIAS, ERR_SIZE, ERR_NONFINITE, ERR_OVERFLOW, ERR_MEMORY,
+        ERR_THREADS; ERR_VALUE when the basis is closed.
+        """
+        chosen = options(strict_causal=strict_causal, check_finite=check_finite)
+        return self._product(raw.subquad_conv_basis_multiply, x, out, chosen, threads, return_report)
+
+    @overload
+    def multiply_transposed(
+        self, x: FloatArray, *, return_report: Literal[False] = False, **settings: Unpack[ProductSettings]
+    ) -> FloatArray: ...
+    @overload
+    def multiply_transposed(
+        self, x: FloatArray, *, return_report: Literal[True], **settings: Unpack[ProductSettings]
+    ) -> tuple[FloatArray, Report]: ...
+    def multiply_transposed(
+        self,
+        x: FloatArray,
+        *,
+        check_finite: bool = True,
+        out: FloatArray | None = None,
+        return_report: bool = False,
+        threads: int | None = None,
+    ) -> Any:
+        """y = H' x, for x, y, out, check_finite, return_report and threads as in `multiply`. `basis.T @ x` is the same.
+
+        Raises `SubquadError` as `multiply` does.
+        """
+        chosen = options(check_finite=check_finite)
+        return self._product(raw.subquad_conv_basis_multiply_transposed, x, out, chosen, threads, return_report)
+
+    def __matmul__(self, x: FloatArray) -> FloatArray:
+        return self.multiply(x)
+
+    @property
+    def T(self) -> TransposedConvMatrix:  # noqa: N802
+        """The transpose, for `basis.T @ x`. Nothing is copied."""
+        return TransposedConvMatrix(self)
+
+    def _open(self) -> Handle:
+        handle = self._handle
+        if handle is None:
+            raise error(Status.ERR_VALUE, f"the {type(self).__name__} is closed")
+        return handle
+
+    def _product(
+        self,
+        function: Callable[..., None],
+        x: FloatArray,
+        out: FloatArray | None,
+        chosen: Handle,
+        threads: int | None,
+        return_report: bool,
+    ) -> Any:
+        """y, or y and a report, of one of the functions (context, options, basis, x, y, report) where y is shaped like x."""
+        handle = self._open()
+        views = [view("x", x)]
+        y = empty("y", x.shape, x.dtype) if out is None else out
+        views.append(writable_view("out", y))
+        indices: AbstractContextManager[None] = nullcontext()
+        if x.ndim == 1:
+            views = [self._column(name, vector) for name, vector in zip(("x", "out"), views, strict=True)]
+            indices = naming(r"x\[(\d+), 0\]", r"x[\1]")
+        names = naming("y", "y" if out is None else "out")
+        with chosen as settings, new_report() as report, borrow(threads) as context, names, indices:
+            function(context, settings, handle.pointer, *views, report)
+            return (y, read_report(report)) if return_report else y
+
+    def _column(self, name: str, vector: View) -> View:
+        """A vector as a matrix of one column."""
+        address, dtype, shape, strides = vector
+        if shape != (self._n,):
+            raise error(Status.ERR_SHAPE, f"{name} has shape {shape}, not ({self._n},)")
+        return address, dtype, (*shape, 1), (*strides, 1)
+
+
+class TransposedConvMatrix:
+    """The transpose of a matrix with a conv basis, as `ConvBasis.T` gives it."""
+
+    __array_ufunc__ = None
+
+    def __init__(self, matrix: ConvMatrix) -> None:
+        self._matrix = matrix
+
+    @property
+    def T(self) -> ConvMatrix:  # noqa: N802
+        """The matrix itself."""
+        return self._matrix
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As that of the matrix."""
+        return self._matrix.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """float32 or float64."""
+        return self._matrix.dtype
+
+    def __matmul__(self, x: FloatArray) -> FloatArray:
+        return self._matrix.multiply_transposed(x)
+
+    def __repr__(self) -> str:
+        return f"{self._matrix!r}.T"
