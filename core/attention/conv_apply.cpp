@@ -2,8 +2,9 @@
 
 #include <mutex>
 
-#include "core/attention/conv_heads.hpp"
+#include "core/attention/for_heads.hpp"
 #include "core/attention/layout.hpp"
+#include "core/attention/overflow_check.hpp"
 
 namespace subquad::attention {
 
@@ -22,7 +23,7 @@ ConvEffort for_operators(Execution& run, const ConvBasis<T>& basis, const ConvSe
   std::mutex mutex;
   for_heads(run, monitor, y.shape[0], y.shape[1], y.shape[2], [&](const Team& team, int64_t b, int64_t h) {
     ConvOperator<T> op(team, run.target, run.workspace, basis.head(b, h), settings.mode, y.shape[3]);
-    product(op, team, head_matrix(source, b, h / heads_per_source), head_matrix(y, b, h), b, h);
+    product(op, team, matrix_of(source, b, h / heads_per_source), matrix_of(y, b, h), b, h);
     const std::lock_guard<std::mutex> lock(mutex);
     effort.join(op.effort());
   });

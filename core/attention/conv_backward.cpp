@@ -8,8 +8,9 @@
 #include <algorithm>
 #include <mutex>
 
-#include "core/attention/conv_heads.hpp"
+#include "core/attention/for_heads.hpp"
 #include "core/attention/layout.hpp"
+#include "core/attention/overflow_check.hpp"
 
 namespace subquad::attention {
 
@@ -163,15 +164,15 @@ ConvEffort conv_backward(Execution& run, const ConvBasis<T>& basis, const Proble
   std::mutex mutex;
   for_heads(run, monitor, problem.batch(), problem.kv_heads(), problem.n_q(), [&](const Team& team, int64_t b, int64_t kv) {
     const auto rows = [&](const View<T, 4>& out, int64_t h) {
-      const View<T, 2> view = out.data != nullptr ? head_matrix(out, b, h) : View<T, 2>();
+      const View<T, 2> view = out.data != nullptr ? matrix_of(out, b, h) : View<T, 2>();
       if (out.data != nullptr) fill_zero(view);
       return view;
     };
     const View<T, 2> dk = rows(gradients.dk, kv), dv = rows(gradients.dv, kv);
     for (int64_t h = kv * problem.group_size(); h < (kv + 1) * problem.group_size(); ++h) {
       const View<T, 2> dq = rows(gradients.dq, h);
-      HeadGradients<T> head(team, run, basis.head(b, h), head_matrix(problem.q, b, h), head_matrix(problem.k, b, kv),
-                            head_matrix(problem.v, b, kv), head_matrix(d_o, b, h), static_cast<T>(problem.scale));
+      HeadGradients<T> head(team, run, basis.head(b, h), matrix_of(problem.q, b, h), matrix_of(problem.k, b, kv),
+                            matrix_of(problem.v, b, kv), matrix_of(d_o, b, h), static_cast<T>(problem.scale));
       if (dv.data != nullptr) head.add_dv(dv);
       if (dq.data != nullptr || dk.data != nullptr) head.find_delta();
       if (dq.data != nullptr) head.add_dq(dq);

@@ -98,8 +98,8 @@ constexpr long double promised() {
   return sizeof(T) == 4 ? 1e-4L : 1e-9L;
 }
 
-// Any entry of a product with the matrix itself: transforms spread u log2(N) |kernel| |x| over the rows of a block, Euclidean norms of
-// a segment's kernel and of the columns it multiplies, summed over segments; direct products err less.
+// Any entry of a product with the matrix itself: transforms spread u log2(N) |kernel| |x| over the rows of a block, Euclidean
+// norms of a segment's kernel and of the columns it multiplies, summed over segments; direct products err less.
 template <class T>
 long double matrix_budget(const ConvHead<T>& head, int64_t columns_norm_squared) {
   long double total = 0;

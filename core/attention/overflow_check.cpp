@@ -1,4 +1,4 @@
-#include "core/attention/conv_heads.hpp"
+#include "core/attention/overflow_check.hpp"
 
 #include <string>
 
