@@ -37,6 +37,7 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 #include <cmath>
+#include <type_traits>
 
 #include "core/simd/dispatch.hpp"
 
@@ -64,11 +65,12 @@ int64_t twiddle_count(int64_t length) {
 
 template <class R>
 void fill_twiddles(int64_t length, R* twiddles) {
-  constexpr long double kTwoPi = 6.283185307179586476925286766559L;
+  using Wide = std::conditional_t<sizeof(R) == 4, double, long double>;
+  constexpr Wide kTwoPi = static_cast<Wide>(6.283185307179586476925286766559L);
   for (; length > 8; length /= 4) {
     for (int64_t j = 0; j < length / 4; ++j) {
       for (int64_t power = 1; power < 4; ++power) {
-        const long double angle = kTwoPi * static_cast<long double>(j * power) / static_cast<long double>(length);
+        const Wide angle = kTwoPi * static_cast<Wide>(j * power) / static_cast<Wide>(length);
         *twiddles++ = static_cast<R>(std::cos(angle));
         *twiddles++ = static_cast<R>(-std::sin(angle));
       }
