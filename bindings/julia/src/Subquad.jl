@@ -8,11 +8,22 @@ dimension counts heads, a fourth the batch. They are handed to the library as th
 [`attention`](@ref), [`attention!`](@ref), [`attention_backward`](@ref), [`attention_merge`](@ref), [`attention_merge!`](@ref) and
 [`fill_uniform!`](@ref) compute; [`Subquad.info`](@ref) describes library and machine; [`Context`](@ref), [`Report`](@ref) and
 [`SubquadError`](@ref) are the types.
+
+A [`ConvBasis`](@ref) is a lower-triangular matrix of logits with few different columns, multiplied and applied in time close to linear:
+made from its parts, by [`conv_basis_recover`](@ref) or by [`conv_basis_fit`](@ref); used by `*`, and by [`apply`](@ref),
+[`apply_transposed`](@ref), [`multiply`](@ref) and [`multiply_transposed`](@ref), each with a `!` too, [`exp_transform`](@ref) and
+[`attention_backward`](@ref); read by [`Subquad.starts`](@ref) and [`Subquad.kernels`](@ref). [`attention_loss`](@ref) is the training
+problem of one layer; [`Subquad.export_wisdom`](@ref) and [`Subquad.import_wisdom`](@ref) keep what FFTW has learnt.
 """
 module Subquad
 
 export attention, attention!, attention_backward, attention_merge, attention_merge!, fill_uniform!
+export ConvBasis, conv_basis_recover, conv_basis_fit, exp_transform
+export apply, apply!, apply_transposed, apply_transposed!, multiply, multiply!, multiply_transposed, multiply_transposed!
+export attention_loss
 export Context, Report, SubquadError
+
+using LinearAlgebra: LinearAlgebra, Adjoint, Transpose, mul!
 
 include("library.jl")
 include("arrays.jl")
@@ -26,6 +37,13 @@ include("attention.jl")
 include("backward.jl")
 include("merge.jl")
 include("fill.jl")
+include("conv_basis.jl")
+include("conv_entries.jl")
+include("conv_make.jl")
+include("conv_apply.jl")
+include("conv_matrix.jl")
+include("training.jl")
+include("wisdom.jl")
 
 function __init__()
     LIBRARY[] = open_library()

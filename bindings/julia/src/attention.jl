@@ -1,4 +1,4 @@
-# Exact attention, forward.
+# Attention, forward.
 
 """
     attention(q, k, v; keywords...) -> o
@@ -23,7 +23,11 @@ heads share key/value heads in groups that lie together. A query that sees no ke
 - `key_ranges`: positions of the keys to be seen, counted from 1 and both ends included: `3:7` for all, or a vector with a range for each
   element of the batch, or a matrix with a column (first, last) for each. The rest is padding.
 - `key_offset=0`: how many keys of a longer sequence come before `k`; key j then stands at position `j + key_offset`.
-- `method`: `:exact`, which is also what no method means. `tol`, `budget`: for methods that approximate; this version has none.
+- `method`: `:exact`, which is also what no method means, or `:conv_basis`, which replaces the logits by a [`ConvBasis`](@ref) and takes
+  time close to linear in n. It needs `causal=true` and n_q = n_k, and takes no `key_ranges`. With `bases`, `window` (`conv_window`),
+  `delta` (`conv_delta`) and `eps=0` (`conv_eps`) the basis is recovered as by [`conv_basis_recover`](@ref); with `bases` and `seed=0` it
+  is fitted as by [`conv_basis_fit`](@ref). `strict_causal=false` is what it is to [`apply`](@ref).
+- `tol`, `budget`: refused here in this version; [`conv_basis_fit`](@ref) takes `tol`.
 - `check_finite=true`: refuse a NaN or an infinity, with its index. Off, they reach the output.
 - `threads`: how many threads; the result has the same bits for any number. Unless given, `SUBQUAD_NUM_THREADS` or all processors.
 - `context`: a [`Context`](@ref) to run on in place of one from the pool.

@@ -1,4 +1,4 @@
-# Exact attention, backward.
+# Attention, backward.
 
 """
     attention_backward(q, k, v, o, lse, d_o; keywords...) -> (dq=.., dk=.., dv=..)
@@ -6,11 +6,13 @@
 Gradients of [`attention`](@ref) with respect to `q`, `k`, `v`, given the gradient `d_o` with respect to `o`. `o` and `lse` are the
 forward call's results for the same `q`, `k`, `v` and keywords. The result is a named tuple; it has `d_lag_bias` too where `lag_bias` is
 given, and `report` with `return_report=true`. Heads that share keys and values add their gradients up; so do all that share a lag bias.
+With `method=:conv_basis` the basis is found again, `o` and `lse` are not read, and there is no `d_lag_bias`.
 
 For a slice of the keys (`key_offset`) give the `o` and `lse` of the merged whole: `dk` and `dv` are then final, and the `dq` of the
 slices add up.
 
-The keywords are those of [`attention`](@ref), `return_lse` excepted.
+The keywords are those of [`attention`](@ref), `return_lse` excepted; and with `method=:conv_basis` `backward`, which says how the gradients
+are computed: `:exact`, `:conv_basis`, or unless given the faster of the two.
 
 ```jldoctest
 julia> q, k, v = (fill_uniform!(zeros(8, 5), seed; low=-1) for seed in 1:3);
@@ -32,7 +34,8 @@ function attention_backward(
     ]
     gradient(::Nothing) = nothing
     gradient(array) = Array{eltype(array)}(undef, size(array))
-    results = (dq=gradient(q), dk=gradient(k), dv=gradient(v), d_lag_bias=gradient(lag_bias))
+    exact = Symbol(something(get(options, :method, nothing), :exact)) == :exact
+    results = (dq=gradient(q), dk=gradient(k), dv=gradient(v), d_lag_bias=exact ? gradient(lag_bias) : nothing)
     outputs = Named[string(name) => array for (name, array) in pairs(results)]
     report = call_backward(inputs, outputs, Settings(context, threads, progress, options, return_report))
     all = (; results..., report=report)

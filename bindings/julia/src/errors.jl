@@ -44,6 +44,10 @@ function check(status, inputs::Vector{Named}, outputs::Vector{Named})
         message *= "; in Julia's order of dimensions: " * join(sizes, ", ")
     elseif status == SUBQUAD_ERR_NONFINITE
         message = something(describe_nonfinite(inputs), message)
+    elseif status == SUBQUAD_ERR_VALUE && startswith(message, "starts[")
+        message *= "; counted from 1, each of these positions is one more"
+    elseif status == SUBQUAD_ERR_VALUE && startswith(message, "h[")
+        message = something(describe_above_diagonal(inputs[1]...), message)
     end
     throw(SubquadError(status, message))
 end
@@ -58,4 +62,11 @@ function describe_nonfinite(inputs)
         index === nothing || return "$name[$(join(Tuple(index), ", "))] = $(array[index]) is not finite"
     end
     return nothing
+end
+
+"""The same for the first entry above the diagonal of a matrix that should have none."""
+function describe_above_diagonal(name, h)
+    index = findfirst(I -> I[1] < I[2] && h[I] != 0, CartesianIndices(h))
+    index === nothing && return nothing
+    return "$name[$(join(Tuple(index), ", "))] = $(h[index]) is above the diagonal of a matrix that should be lower-triangular"
 end

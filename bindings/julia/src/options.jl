@@ -1,12 +1,20 @@
 # Keyword arguments as the library's options. Names, types and bounds are the library's own: a keyword is an option's name.
 
+# Shorter names for what only the functions on conv bases take.
+const SHORT_NAMES = Dict(:window => :conv_window, :delta => :conv_delta, :eps => :conv_eps)
+
 """Call `f` with an options handle that holds `settings`; a setting that is `nothing` stays unset."""
 function with_options(f, settings)
     handle = Ref(Ptr{subquad_options}(C_NULL))
     check(subquad_options_create(handle))
     try
         for (name, value) in settings
-            value === nothing || set_option(handle[], name, value)
+            value === nothing && continue
+            long = get(SHORT_NAMES, name, name)
+            if long != name && any(other -> other[1] == long && other[2] !== nothing, settings)
+                throw(SubquadError(SUBQUAD_ERR_CONFLICT, "$name and $long are two names of one option; both are given"))
+            end
+            set_option(handle[], long, value)
         end
         return f(handle[])
     finally
@@ -21,7 +29,9 @@ function set_option(handle, name, value)
     if type[] == SUBQUAD_TYPE_FLOAT
         check(subquad_options_set_float(handle, id, number(Float64, Real, name, value)))
     elseif value isa Union{Symbol,AbstractString}
-        chosen = constant("SUBQUAD_" * uppercase(string(name)) * "_", value, string(name), SUBQUAD_ERR_VALUE)
+        # The values of an option are named after it, except that what is chosen for the backward call is a method.
+        values = string(name) == "backward" ? "METHOD" : uppercase(string(name))
+        chosen = constant("SUBQUAD_$(values)_", value, string(name), SUBQUAD_ERR_VALUE)
         check(subquad_options_set_int(handle, id, chosen))
     else
         check(subquad_options_set_int(handle, id, number(Int64, Integer, name, value)))

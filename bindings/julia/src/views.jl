@@ -37,12 +37,28 @@ end
 
 c_view(name, other) = throw(SubquadError(SUBQUAD_ERR_TYPE, "$name must be an array, not a $(typeof(other))"))
 
+"""A matrix `name` for C as it is written, rows first, with heads and batch before them; a vector is a matrix of one column."""
+function matrix_view(name, array::AbstractArray)
+    whole = c_view(name, array)
+    n = whole.ndim
+    swapped(numbers) = n == 1 ? (numbers[1], Int64(1), Int64(0), Int64(0)) : ntuple(i -> numbers[i == n ? n - 1 : i == n - 1 ? n : i], 4)
+    return SubquadArray(whole.data, whole.dtype, max(n, 2), swapped(whole.shape), swapped(whole.strides))
+end
+
+"""A vector `name` for C as a matrix that has it for its only column, columns first."""
+function column_view(name, vector::AbstractVector)
+    whole = c_view(name, vector)
+    return SubquadArray(whole.data, whole.dtype, 2, (1, whole.shape[1], 0, 0), (1, whole.strides[1], 0, 0))
+end
+
 # An array of a call and its name; one that is not given is `nothing`. Lists of them are written `Named[..]`: the arrays in a plain list
 # of pairs would be promoted to one type, which copies them.
 const Named = Pair{String,Any}
 
-"""Arguments of a call; `nothing` is a NULL."""
-c_arguments(arrays::Vector{Named}) = [array === nothing ? C_NULL : Ref(c_view(name, array)) for (name, array) in arrays]
+"""Arguments of a call, each as `view` shows it to C; `nothing` is a NULL."""
+function c_arguments(arrays::Vector{Named}, view=c_view)
+    return [array === nothing ? C_NULL : Ref(view(name, array)) for (name, array) in arrays]
+end
 
 """Key positions from 1, first and last included, as C has them: columns (start, end), from 0, the end excluded."""
 range_table(::Nothing) = nothing

@@ -4,21 +4,27 @@ const INTERRUPTED = """
 using Subquad
 x = fill_uniform!(zeros(64, 40_000), 1)
 expected = attention(x[:, 1:50], x[:, 1:50], x[:, 1:50])
+H, y = ConvBasis(zeros(20_000)), x[:, 1:20_000]
+forward(progress) = attention(x, x, x; progress=progress)
+backward(progress) = attention_backward(H, y, y, y, y; backward=:conv_basis, progress=progress)
 # Everything that the catch needs is compiled before it is timed.
 ready() = (println("ready"); flush(stdout))
 finish(exception) = (println(typeof(exception), " ", time()); flush(stdout))
 finish(InterruptException())
-function once(started)
+function once(call, started)
     try
-        attention(x, x, x; progress=fraction -> started[] || (started[] = true; ready()))
+        call(fraction -> started[] || (started[] = true; ready()))
     catch exception
         finish(exception)
     end
 end
-try attention(x, x, x; progress=_ -> throw(InterruptException())) catch exception finish(exception) end
-for _ in 1:3
-    once(Ref(false))
+for call in (forward, backward)
+    try call(_ -> throw(InterruptException())) catch exception finish(exception) end
 end
+for call in (forward, forward, backward, backward)
+    once(call, Ref(false))
+end
+close(H)
 attention(x[:, 1:50], x[:, 1:50], x[:, 1:50]) == expected && println("fine")
 """
 
@@ -39,6 +45,6 @@ attention(x[:, 1:50], x[:, 1:50], x[:, 1:50]) == expected && println("fine")
     end
     wait(child)
     @test success(child)
-    @test length(delays) == 4 && delays[4] == Inf
+    @test length(delays) == 5 && delays[5] == Inf
     @test all(0 .<= delays[1:end-1] .<= 0.2)
 end

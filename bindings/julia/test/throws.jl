@@ -7,7 +7,10 @@ catch exception
 end
 
 include("children.jl")
+include("refusals.jl")
 include("oracle.jl")
+include("gradient_oracle.jl")
+include("conv_oracle.jl")
 
 @test try
     attention(zeros(3, 2), zeros(4, 2), zeros(1, 2))
