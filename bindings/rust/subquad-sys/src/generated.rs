@@ -999,7 +999,8 @@ unsafe extern "C" {
     ///   lse (written): [.., H, n], may be NULL.
     ///   |o - o_exact| <= 1e-4 max_j|v[j,c]| in float32 for logits in [-80, 80], 1e-9 in float64 for [-600, 600], whatever H: rows
     ///   that one transform does not serve are computed at other magnitudes, in double precision, or by direct products (report:
-    ///   LAYERS, DIRECT_ROWS); where little range is used the error is of the order of round-off. lse is accurate to round-off.
+    ///   LAYERS, DIRECT_ROWS); where little range is used the error is of the order of round-off. lse errs by a few
+    ///   units of round-off of the head's largest |logit|.
     ///   Output i depends on values j > i of its own block by no more than round-off of the block's values; with STRICT_CAUSAL not by
     ///   a bit (values are then not scaled: those above 1e16 may overflow in float32).
     ///   options: STRICT_CAUSAL, CHECK_FINITE.   report: may be NULL; BLOCK, LAYERS, DIRECT_ROWS, PAIRS.
