@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "capi/generated/tables.hpp"
-#include "capi/text.hpp"
+#include "core/base/text.hpp"
 
 namespace subquad::capi {
 

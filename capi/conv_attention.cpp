@@ -1,10 +1,10 @@
 #include "capi/conv_attention.hpp"
 
 #include "capi/conv_options.hpp"
-#include "capi/text.hpp"
 #include "core/attention/conv_apply.hpp"
 #include "core/attention/conv_backward.hpp"
 #include "core/attention/conv_forms.hpp"
+#include "core/base/text.hpp"
 
 namespace subquad::capi {
 
@@ -40,8 +40,8 @@ attention::ConvBasis<T> basis_of_problem(Execution& run, const attention::Proble
 template <class T>
 void conv_attention(Execution& run, const attention::ConvBasis<T>& basis, const View<const T, 4>& v,
                     const subquad_options& options, CallReport& call, const View<T, 4>& o, const View<T, 3>& lse) {
-  const attention::ConvSettings settings{{attention::ConvWeights::softmax, options.get_int(SUBQUAD_OPTION_STRICT_CAUSAL) != 0},
-                                         checks_values(options)};
+  const attention::ConvSettings settings{
+      {attention::ConvWeights::softmax, options.get_int(SUBQUAD_OPTION_STRICT_CAUSAL) != 0}, checks_values(options), "o"};
   call.set_effort(attention::conv_forward<T>(run, basis, settings, v, o, lse));
 }
 

@@ -8,8 +8,8 @@
 #include "capi/barrier.hpp"
 #include "capi/context.hpp"
 #include "capi/options.hpp"
-#include "capi/text.hpp"
 #include "core/attention/conv_forms.hpp"
+#include "core/base/text.hpp"
 
 using namespace subquad;
 using attention::ConvKernels;
@@ -83,8 +83,7 @@ void check_lower_triangular(Execution& run, const Argument& h) {
         for (int64_t j = i + 1; j < view.shape[3]; ++j) {
           const T value = *view.at(b, head, i, j);
           if (value == 0) continue;
-          throw Error(Status::err_value, capi::element_text(h, {b, head, i, j}) + " is " +
-                                             capi::text(static_cast<double>(value)) +
+          throw Error(Status::err_value, capi::element_text(h, {b, head, i, j}) + " is " + text(static_cast<double>(value)) +
                                              ", above the diagonal of a matrix that must be lower triangular");
         }
         monitor.advance(0);

@@ -2,10 +2,10 @@
 
 #include <cmath>
 
-#include "capi/text.hpp"
 #include "core/attention/conv_fit.hpp"
 #include "core/attention/conv_recover.hpp"
 #include "core/base/error.hpp"
+#include "core/base/text.hpp"
 
 namespace subquad::capi {
 
@@ -43,6 +43,9 @@ std::vector<int64_t> bases_of(const attention::ConvBasis<T>& basis) {
 
 void check_recover_options(const subquad_options& options, int64_t n) {
   constexpr char kWhy[] = "recovery needs bases, conv_window and conv_delta";
+  if (options.is_set(SUBQUAD_OPTION_TOL))
+    throw Error(Status::err_conflict,
+                "tol is " + text(options.get_float(SUBQUAD_OPTION_TOL)) + ": recovery takes none, a fit does");
   require(options, SUBQUAD_OPTION_BASES, "bases", kWhy);
   require(options, SUBQUAD_OPTION_CONV_WINDOW, "conv_window", kWhy);
   require(options, SUBQUAD_OPTION_CONV_DELTA, "conv_delta", kWhy);

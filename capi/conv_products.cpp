@@ -45,7 +45,7 @@ void product(subquad_context* context, const subquad_options* options, const sub
     const bool checks = settings.get_int(SUBQUAD_OPTION_CHECK_FINITE) != 0;
     if (checks) capi::check_finite<T>(run, operand);
     const bool strict = direction == Direction::forward && settings.get_int(SUBQUAD_OPTION_STRICT_CAUSAL) != 0;
-    const attention::ConvSettings how{{weights, strict}, checks};
+    const attention::ConvSettings how{{weights, strict}, checks, result.name};
     const auto x = capi::view_of<const T, 4>(operand);
     const auto y = capi::view_of<T, 4>(result);
     const attention::ConvEffort effort = direction == Direction::forward

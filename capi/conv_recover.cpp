@@ -6,7 +6,7 @@
 #include "capi/call_report.hpp"
 #include "capi/context.hpp"
 #include "capi/conv_options.hpp"
-#include "capi/text.hpp"
+#include "core/base/text.hpp"
 
 using namespace subquad;
 using capi::Argument;
@@ -26,8 +26,7 @@ void check_queries_and_keys(const Argument& q, const Argument& k) {
   capi::check_shape(k, k_shape, "to fit q (same batch, n and d)");
   const int64_t q_heads = q.extent(3), k_heads = k.extent(3);
   if (k_heads == 0 ? q_heads != 0 : q_heads % k_heads != 0) {
-    throw Error(Status::err_shape,
-                "q has " + capi::text(q_heads) + " heads, not a multiple of the " + capi::text(k_heads) + " of k");
+    throw Error(Status::err_shape, "q has " + text(q_heads) + " heads, not a multiple of the " + text(k_heads) + " of k");
   }
   int64_t pairs = 1;
   for (const int64_t extent : {q.extent(4), q_heads, q.extent(2), q.extent(2)}) {
@@ -72,8 +71,8 @@ subquad_status find(subquad_context* context, const subquad_options* given, cons
 void check_fit_options(const subquad_options& options, int64_t) {
   const bool bases = options.is_set(SUBQUAD_OPTION_BASES), tol = options.is_set(SUBQUAD_OPTION_TOL);
   if (bases && tol) {
-    throw Error(Status::err_conflict, "bases is " + capi::text(options.get_int(SUBQUAD_OPTION_BASES)) + " and tol " +
-                                          capi::text(options.get_float(SUBQUAD_OPTION_TOL)) + ": a fit takes one of the two");
+    throw Error(Status::err_conflict, "bases is " + text(options.get_int(SUBQUAD_OPTION_BASES)) + " and tol " +
+                                          text(options.get_float(SUBQUAD_OPTION_TOL)) + ": a fit takes one of the two");
   }
   if (!bases && !tol) throw Error(Status::err_conflict, "bases and tol are unset: a fit takes one of the two");
 }

@@ -2,11 +2,10 @@
 
 #include "capi/arrays.hpp"
 #include "capi/barrier.hpp"
-#include "capi/text.hpp"
+#include "core/base/text.hpp"
 #include "core/random/philox.hpp"
 
 using namespace subquad;
-using capi::text;
 
 subquad_status subquad_fill_uniform(const subquad_array* x, uint64_t seed, uint64_t stream, double low, double high) {
   return capi::guarded([&] {

@@ -1,6 +1,7 @@
 // The training problem of the conv-basis paper: squared error of one attention layer, and its gradient.
 #include "core/attention/loss.hpp"
 
+#include <cmath>
 #include <optional>
 
 #include "capi/arrays.hpp"
@@ -9,6 +10,8 @@
 #include "capi/context.hpp"
 #include "capi/conv_attention.hpp"
 #include "core/attention/exact.hpp"
+#include "core/attention/overflow_check.hpp"
+#include "core/base/text.hpp"
 
 using namespace subquad;
 using capi::Argument;
@@ -107,6 +110,11 @@ class LossCall {
     return method;
   }
 
+  void check_results(double value) const {
+    if (!std::isfinite(value)) throw Error(Status::err_overflow, "loss_out overflows: the squared error is " + text(value));
+    attention::check_no_overflow<T>(run_, capi::view_of<T, 4>(a_.grad_x), "grad_x");
+  }
+
  private:
   static View<const T, 2> input(const Argument& argument) { return capi::view_of<const T, 2>(argument); }
   View<T, 3> lse() const { return {lse_.data.get(), {1, 1, n_}, {n_, n_, 1}}; }
@@ -148,15 +156,18 @@ subquad_status subquad_attention_loss(subquad_context* context, const subquad_op
     capi::with_floating(a1->dtype, [&](auto zero) {
       LossCall<decltype(zero)> loss(run, arguments, settings, call);
       const char* method = "exact";
+      double value = 0;
       if (settings.get_int(SUBQUAD_OPTION_METHOD) == SUBQUAD_METHOD_EXACT) {
-        *loss_out = loss.loss_exact();
+        value = loss.loss_exact();
         if (grad_x != nullptr) loss.gradient_exact();
       } else {
         capi::check_conv_problem(loss.problem(), settings);
         const auto basis = capi::basis_of_problem(run, loss.problem(), settings, call);
-        *loss_out = loss.loss_with(basis);
+        value = loss.loss_with(basis);
         method = grad_x != nullptr ? loss.gradient_with(basis) : "conv_basis";
       }
+      if (settings.get_int(SUBQUAD_OPTION_CHECK_FINITE) != 0) loss.check_results(value);
+      *loss_out = value;
       call.write(report, run, method, loss.problem().pairs());
     });
   });

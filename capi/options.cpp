@@ -3,11 +3,10 @@
 #include <algorithm>
 
 #include "capi/barrier.hpp"
-#include "capi/text.hpp"
+#include "core/base/text.hpp"
 
 using namespace subquad;
 using capi::required;
-using capi::text;
 
 namespace {
 

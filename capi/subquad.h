@@ -428,9 +428,9 @@ enum {
   SUBQUAD_REPORT_COLUMNS = 22,
   /* int: rows per block of the transforms, largest over heads; 0 when all was done by direct products */
   SUBQUAD_REPORT_BLOCK = 23,
-  /* int: transforms of one block at different magnitudes, most over blocks and heads; 1 when one served */
+  /* int: transforms of one block at different magnitudes, most over blocks and heads; 1 when one served, 0 when none was used */
   SUBQUAD_REPORT_LAYERS = 24,
-  /* int: rows computed by direct products for the sake of accuracy, over all heads */
+  /* int: rows computed by direct products, over all heads: for the sake of accuracy, or all of them where block is 0 */
   SUBQUAD_REPORT_DIRECT_ROWS = 25,
   /* float: mean over the sampled rows of each head of |P~[i,:] - P[i,:]|_1, in order of batch and head */
   SUBQUAD_REPORT_ERROR_MEAN = 26,
@@ -626,7 +626,8 @@ SUBQUAD_API subquad_status subquad_conv_basis_recover(subquad_context* context, 
 
 /* Fit a conv basis to M * (scale q k') for arbitrary q and k, and measure how good it is.
  *   Segments of keys are chosen by merging neighbours whose columns, as functions of the lag, are alike; kernel r is the mean of
- *   the logits of segment r at each lag, over all pairs, by FFT cross-correlation: O(k d n log n).
+ *   the logits of segment r at each lag, over all pairs, by FFT cross-correlation in blocks of b rows: O(n d (n/b + k + log b)).
+ *   A constant per row, which a softmax does not see, is taken out first where that lowers the error: the lse of a fit lacks it.
  *   With BASES: that many, or fewer where segments are equal. With TOL: doubled from 1 until the measured mean error is at most
  *   TOL, or a doubling is dearer than exact attention; compare the report's ERROR_MEAN with what was asked. Give one of the two.
  *   The error is that of the attention weights, |P~[i,:] - P[i,:]|_1 in [0, 2], on rows sampled by SEED; no row of the output
@@ -657,7 +658,7 @@ SUBQUAD_API void subquad_conv_basis_destroy(subquad_conv_basis* basis);
  * Since:   0.1 */
 SUBQUAD_API subquad_status subquad_conv_basis_describe(const subquad_conv_basis* basis, subquad_array* kernels_out);
 
-/* Copy starts and kernels out; the arrays make the same basis again in subquad_conv_basis_create.
+/* Copy starts and kernels out; with CUMULATIVE they make the very same basis again in subquad_conv_basis_create.
  *   starts (written):  int64 [batch, heads, k]; n for bases that a head lacks.
  *   kernels (written): [batch, heads, k, n]; zero where an entry has no meaning. Either may be NULL.
  *   options: CUMULATIVE. Kernels are kept in cumulative form: increments are differences, rounded once.
@@ -715,8 +716,10 @@ SUBQUAD_API subquad_status subquad_conv_basis_multiply_transposed(subquad_contex
  *   that one transform does not serve are computed at other magnitudes, in double precision, or by direct products (report:
  *   LAYERS, DIRECT_ROWS); where little range is used the error is of the order of round-off. lse errs by a few
  *   units of round-off of the head's largest |logit|.
- *   Output i depends on values j > i of its own block by no more than round-off of the block's values; with STRICT_CAUSAL not by
- *   a bit (values are then not scaled: those above 1e16 may overflow in float32).
+ *   Output i depends on values j > i by no more than round-off of the values of its own block (of the whole column, where that
+ *   holds values 1e20 times larger); with STRICT_CAUSAL not by a bit. Values are then not scaled: those above 1e16 (float64:
+ *   1e150) are an OVERFLOW, and the promise holds for max|v| of 1e-16 (1e-150) or more.
+ *   Rows with a log-sum-exp beyond 4e10 are an OVERFLOW, too: a double no longer tells such logits apart.
  *   options: STRICT_CAUSAL, CHECK_FINITE.   report: may be NULL; BLOCK, LAYERS, DIRECT_ROWS, PAIRS.
  * Owns:    arrays are the caller's.
  * Errors:  as subquad_conv_basis_multiply.
@@ -729,7 +732,7 @@ SUBQUAD_API subquad_status subquad_conv_basis_apply(subquad_context* context, co
 /* The transpose of softmax attention: y = A' D^-1 x, so that <x, o(v)> = <y, v>.
  *   x: [.., H, n, c]   y (written): the same shape; sums over grouped heads are the caller's.
  *   |y - y_exact| <= 1e-4 (float32, logits in [-80, 80]) or 1e-9 (float64, [-600, 600]) times the sum of the largest |x| of each
- *   block.
+ *   block, and a few units of round-off of sum_i P[i,j] |x[i,:]|.
  *   options: CHECK_FINITE.   report: may be NULL; BLOCK, LAYERS, DIRECT_ROWS, PAIRS.
  * Owns:    arrays are the caller's.
  * Errors:  as subquad_conv_basis_multiply.

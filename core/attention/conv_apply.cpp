@@ -10,12 +10,17 @@ namespace subquad::attention {
 
 namespace {
 
+// Values are not scaled with strict_causal: beyond this a transform may overflow, and reach rows that do not see the value.
+template <class T>
+constexpr double kMostStrictValue = sizeof(T) == 4 ? 1e16 : 1e150;
+
 // The driver of both directions: product(operator, team, x of one head, y of one head, b, h).
 template <class T, class Product>
 ConvEffort for_operators(Execution& run, const ConvBasis<T>& basis, const ConvSettings& settings, const View<const T, 4>& x,
                          const View<T, 4>& y, const Product& product) {
   ConvEffort effort;
   if (y.shape[0] * y.shape[1] * y.shape[2] == 0) return effort;
+  if (settings.mode.strict_causal && settings.check_overflow) check_magnitude(run, x, kMostStrictValue<T>);
   Monitor monitor(run.ticker, y.count());
   Aligned<T> storage;
   const View<const T, 4> source = with_contiguous_columns(run, monitor, x, storage);
@@ -27,7 +32,7 @@ ConvEffort for_operators(Execution& run, const ConvBasis<T>& basis, const ConvSe
     const std::lock_guard<std::mutex> lock(mutex);
     effort.join(op.effort());
   });
-  if (settings.check_overflow) check_no_overflow(run, y, "y");
+  if (settings.check_overflow) check_no_overflow(run, y, settings.result);
   return effort;
 }
 

@@ -11,6 +11,7 @@ namespace subquad::attention {
 struct ConvSettings {
   ConvMode mode;
   bool check_overflow = true;  // a result that is not finite is an Error(overflow)
+  const char* result = "y";    // its name in messages
 };
 
 // y = W x: [batch][heads of the basis][n][columns] from [batch][heads or a divisor][n][columns]. lse: softmax only, may lack

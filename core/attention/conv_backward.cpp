@@ -147,10 +147,13 @@ class HeadGradients {
 };
 
 template <class T>
-void fill_zero(const View<T, 2>& x) {
-  for (int64_t i = 0; i < x.shape[0]; ++i) {
-    for (int64_t c = 0; c < x.shape[1]; ++c) *x.at(i, c) = T{0};
-  }
+void fill_zero(const Team& team, const View<T, 2>& x) {
+  team.run((x.shape[0] + kRows - 1) / kRows, [&](int64_t task, int64_t) {
+    for (int64_t i = task * kRows; i < std::min((task + 1) * kRows, x.shape[0]); ++i) {
+      for (int64_t c = 0; c < x.shape[1]; ++c) *x.at(i, c) = T{0};
+    }
+    team.monitor().advance(0);
+  });
 }
 
 }  // namespace
@@ -165,7 +168,7 @@ ConvEffort conv_backward(Execution& run, const ConvBasis<T>& basis, const Proble
   for_heads(run, monitor, problem.batch(), problem.kv_heads(), problem.n_q(), [&](const Team& team, int64_t b, int64_t kv) {
     const auto rows = [&](const View<T, 4>& out, int64_t h) {
       const View<T, 2> view = out.data != nullptr ? matrix_of(out, b, h) : View<T, 2>();
-      if (out.data != nullptr) fill_zero(view);
+      if (out.data != nullptr) fill_zero(team, view);
       return view;
     };
     const View<T, 2> dk = rows(gradients.dk, kv), dv = rows(gradients.dv, kv);
@@ -205,7 +208,8 @@ template <class T>
 bool conv_backward_is_faster(simd::Target target, const ConvBasis<T>& basis, const Problem<T>& problem) {
   const int64_t channels = std::max<int64_t>(1, kColumns / problem.d());
   const ConvCosts costs{channels * problem.d(), simd::spectral_kernels<T>(target).lanes};
-  const double products = 2.0 * static_cast<double>((problem.d_v() + channels - 1) / channels + 1),
+  constexpr double kPasses = 1.8;  // products, with the passes over rows between them (docs/decisions/0010)
+  const double products = kPasses * 2 * static_cast<double>((problem.d_v() + channels - 1) / channels + 1),
                n = static_cast<double>(basis.n);
   const double exact = 3.5 * n * n * static_cast<double>(problem.d() + problem.d_v());  // two products forward, five backward
   double difference = 0;

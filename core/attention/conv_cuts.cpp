@@ -44,14 +44,17 @@ class Merging {
     sample_logits();
     const double equal = equality();
     for (int64_t j = 0; j < n_; ++j) segments_.get()[j] = {j - 1, j + 1, 0};
-    for (int64_t j = 0; j + 1 < n_; ++j) push(j, j + 1);
+    for (int64_t j = 0; j + 1 < n_; ++j) {
+      push(j, j + 1);
+      look(j, samples_);
+    }
     std::vector<int64_t> cuts;
     for (int64_t merged = 0; count_ > 0;) {
       const Candidate best = pop();
       if (best.left_version != at(best.left).version || best.right_version != at(best.right).version) continue;
       if (largest_difference(best.left, best.right) > equal) cuts.push_back(best.right);
       merge(best.left, best.right);
-      if (++merged % 1024 == 0) team_.monitor().advance(0);
+      look(++merged, 4 * samples_);
     }
     std::reverse(cuts.begin(), cuts.end());
     return cuts;
@@ -93,22 +96,29 @@ class Merging {
     });
   }
 
+  double largest_norm(const View<const T, 2>& rows) const {
+    double largest = 0;
+    for (int64_t i = 0; i < n_; ++i) {
+      double sum = 0;
+      for (int64_t l = 0; l < rows.shape[1]; ++l)
+        sum += static_cast<double>(*rows.at(i, l)) * static_cast<double>(*rows.at(i, l));
+      largest = std::max(largest, sum);
+      look(i, rows.shape[1]);
+    }
+    return std::sqrt(largest);
+  }
+
   // Columns made to be equal differ by the rounding of q, k and of the sampled logits themselves: a bound for each, of the type's
   // precision times the largest |scale| |q| |k|.
   double equality() const {
-    const auto largest_norm = [this](const View<const T, 2>& rows) {
-      double largest = 0;
-      for (int64_t i = 0; i < n_; ++i) {
-        double sum = 0;
-        for (int64_t l = 0; l < rows.shape[1]; ++l)
-          sum += static_cast<double>(*rows.at(i, l)) * static_cast<double>(*rows.at(i, l));
-        largest = std::max(largest, sum);
-      }
-      return std::sqrt(largest);
-    };
     const double terms = static_cast<double>(q_.shape[1]) + 4;
     return terms * static_cast<double>(std::numeric_limits<T>::epsilon()) * std::fabs(scale_) * largest_norm(q_) *
            largest_norm(k_);
+  }
+
+  // At the monitor, now and then in a loop of `work` steps each.
+  void look(int64_t index, int64_t work) const {
+    if (index % std::max<int64_t>((int64_t{1} << 18) / work, 1) == 0) team_.monitor().advance(0);
   }
 
   double largest_difference(int64_t left, int64_t right) const {

@@ -6,16 +6,28 @@
 
 namespace subquad::attention {
 
+namespace {
+
+// x as the sum of two numbers; the most negative exponents, which weigh nothing, are kept finite.
+template <class T>
+void split(double x, T& high, T& low) {
+  constexpr double kLeast = -1e30;
+  x = std::max(x, kLeast);
+  high = static_cast<T>(x);
+  low = static_cast<T>(x - static_cast<double>(high));
+}
+
+}  // namespace
+
 template <class T>
 template <class Use>
 void ConvDirect<T>::for_key_blocks(int64_t first, int64_t rows, int64_t first_key, int64_t last_key, T* scratch,
                                    const Use& use) const {
   const int64_t lanes = (rows + kernels_.lanes - 1) / kernels_.lanes * kernels_.lanes;
-  T *const weights = scratch, *const lse = weights + simd::kKeyBlock * group(), *const table = lse + group();
-  // Exponents are kept relative to the first row's sum: those that matter are then small, and precise in T.
-  const double reference = log2_sums_ != nullptr ? log2_sums_[first] : 0;
+  T *const weights = scratch, *const lse = weights + simd::kKeyBlock * group(), *const lse_low = lse + group(),
+           *const table = lse_low + group(), *const table_low = table + simd::kKeyBlock + group();
   for (int64_t i = 0; i < lanes; ++i)
-    lse[i] = log2_sums_ != nullptr ? static_cast<T>(log2_sums_[first + std::min(i, rows - 1)] - reference) : T{0};
+    split(log2_sums_ != nullptr ? log2_sums_[first + std::min(i, rows - 1)] : 0, lse[i], lse_low[i]);
 
   last_key = std::min(last_key, first + rows);
   for (const ConvSegment<T>& segment : segments_) {
@@ -25,13 +37,15 @@ void ConvDirect<T>::for_key_blocks(int64_t first, int64_t rows, int64_t first_ke
       block.keys = std::min(simd::kKeyBlock, end - j);
       block.diagonal = first - j;
       block.lse = log2_sums_ != nullptr ? lse : nullptr;
+      block.lse_low = lse_low;
       block.weights = weights;
       block.table = table + block.keys - 1;
+      block.table_low = table_low + block.keys - 1;
       const int64_t least = first - j - block.keys + 1;  // lag of table[0]
       for (int64_t t = 0; t < block.keys - 1 + lanes; ++t) {
-        const int64_t lag = std::clamp<int64_t>(least + t, 0, n_ - segment.first - 1);  // beyond: never used
-        table[t] = log2_sums_ == nullptr ? segment.entry(lag)
-                                         : static_cast<T>(static_cast<double>(segment.entry(lag)) * kLog2E - reference);
+        const T entry = segment.entry(std::clamp<int64_t>(least + t, 0, n_ - segment.first - 1));  // beyond: never used
+        table[t] = entry;
+        if (log2_sums_ != nullptr) split(static_cast<double>(entry) * kLog2E, table[t], table_low[t]);
       }
       use(block, j);
     }

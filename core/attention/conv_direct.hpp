@@ -20,7 +20,7 @@ class ConvDirect {
 
   int64_t group() const { return simd::kMaxWidth * kernels_.lanes; }  // most rows per call
   int64_t padded(int64_t columns) const { return round_up(columns, kernels_.lanes); }
-  int64_t scratch() const { return (simd::kKeyBlock + 4) * group() + 2 * (simd::kKeyBlock + simd::kBiasMargin); }
+  int64_t scratch() const { return (simd::kKeyBlock + 4) * group() + 2 * simd::kKeyBlock; }
 
   // o_t[c][i - first] += sum_j W[i,j] v[j,c] over the keys j in [first_key, last_key) that row i sees, for `rows` rows from
   // `first` on.

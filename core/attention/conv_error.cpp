@@ -53,7 +53,9 @@ RowErrors sample_errors(Execution& run, const Team& team, const View<const T, 2>
     for (int64_t j = 0; j <= i; ++j) exact[j] *= scale;
     write_row(head, i, fitted);
     softmax(exact, i + 1);
+    team.monitor().advance(0);
     softmax(fitted, i + 1);
+    team.monitor().advance(0);
     double error = 0;
     for (int64_t j = 0; j <= i; ++j) error += std::fabs(fitted[j] - exact[j]);
     errors[static_cast<size_t>(sample)] = error;

@@ -89,6 +89,7 @@ class Fit {
         const int64_t pairs = std::min(head.end(r), n_ - t) - head.start(r);
         head.kernel(r)[t] = static_cast<T>(scale_ * sums.get()[t] / static_cast<double>(pairs));
       }
+      team_.monitor().advance(0);
     }
     if (head.bases() > 0) remove_row_constants<T>(run_, team_.monitor(), q_, k_, scale_, head);
     return head;

@@ -113,7 +113,13 @@ void conv_to_kernels(const ConvBasis<T>& basis, ConvKernels form, const View<int
         if (starts.data != nullptr) *starts.at(b, h, r) = real ? head.start(r) : basis.n;
         for (int64_t lag = 0; kernels.data != nullptr && lag < basis.n; ++lag) {
           T entry = real && lag < head.length(r) ? head.kernel(r)[lag] : T{0};
-          if (form == ConvKernels::increments && r > 0 && real && lag < head.length(r)) entry -= head.kernel(r - 1)[lag];
+          if (form == ConvKernels::increments && r > 0 && real && lag < head.length(r)) {
+            const T before = head.kernel(r - 1)[lag];
+            const bool sound = std::isfinite(entry) && std::isfinite(before);
+            entry -= before;
+            if (sound && !std::isfinite(entry))
+              throw Error(Status::err_overflow, "the increment of kernels" + place(b, h, r, lag) + " overflows their data type");
+          }
           *kernels.at(b, h, r, lag) = entry;
         }
       }
@@ -167,8 +173,13 @@ ConvBasis<T> conv_add_lag_bias(const ConvBasis<T>& basis, const View<const T, 2>
     ConvHead<T> head(basis.n, starts);
     for (int64_t r = 0; r < head.bases(); ++r) {
       const T* const kernel = r < lead ? nullptr : from.kernel(r - lead);
-      for (int64_t lag = 0; lag < head.length(r); ++lag)
-        head.kernel(r)[lag] = bias[lag * lag_bias.strides[1]] + (kernel != nullptr ? kernel[lag] : T{0});
+      for (int64_t lag = 0; lag < head.length(r); ++lag) {
+        const T added = bias[lag * lag_bias.strides[1]], entry = kernel != nullptr ? kernel[lag] : T{0};
+        head.kernel(r)[lag] = entry + added;
+        if (!std::isfinite(entry + added) && std::isfinite(entry) && std::isfinite(added))
+          throw Error(Status::err_overflow,
+                      "a logit with its lag_bias overflows the arrays' data type, of the basis at " + place(b, h, r, lag));
+      }
     }
     return head;
   });

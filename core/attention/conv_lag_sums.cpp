@@ -80,6 +80,7 @@ void LagSums<T>::transform(const Team& team, const View<const T, 2>& rows, int64
           to[f] = spectrum[from + f].real();
           to[simd::kFrequencies + f] = spectrum[from + f].imag();
         }
+        if (chunk % 16 == 0) team.monitor().advance(0);  // where the spectra are new memory, each chunk is a page to map
       }
     }
     team.monitor().advance(0);

@@ -38,12 +38,23 @@ std::vector<T> column_scales(const Team& team, const View<const T, 2>& x) {
 }
 
 template <class T>
+void fill_zero(const Team& team, const View<T, 2>& y) {
+  team.run((y.shape[0] + kChunk - 1) / kChunk, [&](int64_t chunk, int64_t) {
+    for (int64_t j = chunk * kChunk; j < std::min((chunk + 1) * kChunk, y.shape[0]); ++j) {
+      for (int64_t c = 0; c < y.shape[1]; ++c) *y.at(j, c) = T{0};
+    }
+    team.monitor().advance(0);
+  });
+}
+
+template <class T>
 double log2_largest_entry(const std::vector<ConvSegment<T>>& segments, int64_t n) {
   double largest = 0;
   for (const auto& segment : segments) {
     for (int64_t t = 0; t < n - segment.first; ++t) largest = std::max(largest, std::fabs(static_cast<double>(segment.entry(t))));
   }
-  return largest > 0 ? std::ceil(std::log2(largest)) : 0;
+  constexpr double kMost = 1000;  // 2^-kMost is a number, too
+  return largest > 0 ? std::clamp(std::ceil(std::log2(largest)), -kMost, kMost) : 0;
 }
 
 }  // namespace
@@ -99,9 +110,7 @@ void ConvOperator<T>::forward(const Team& team, const View<const T, 2>& x, const
 
 template <class T>
 void ConvOperator<T>::transposed(const Team& team, const View<const T, 2>& x, const View<T, 2>& y) {
-  for (int64_t j = 0; j < n_; ++j) {
-    for (int64_t c = 0; c < y.shape[1]; ++c) *y.at(j, c) = T{0};
-  }
+  fill_zero(team, y);
   if (transforms_) {
     const std::vector<T> scales = column_scales(team, x);
     transforms_->transposed(team, x, scales, StoreMode::write, y);

@@ -1,6 +1,7 @@
 // One head's conv basis, planned: a linear operator on columns, forward and transposed.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <vector>

@@ -93,7 +93,11 @@ class SoftmaxPlan {
       const double least = std::max(log2_error(block, kUnlimited, sizeof(T) == 4 ? 0x1p-24 : 0x1p-53) - log2_tolerance(),
                                     sums_.log2_highest - kLog2Range<T>);
       for (int64_t i = first_row(block); i < last_row(block); ++i) {
-        if (!(log2_sum(i) >= least)) unserved.push_back(i);
+        if (std::isnan(log2_sum(i))) {
+          leave_to_direct({i});
+        } else if (!(log2_sum(i) >= least)) {
+          unserved.push_back(i);
+        }
       }
       if (!unserved.empty()) serve(block, std::move(unserved));
     }
@@ -199,6 +203,7 @@ ConvGeometry conv_geometry(const std::vector<ConvSegment<T>>& segments, int64_t 
   ConvGeometry geometry;
   geometry.n = n;
   geometry.strict_causal = strict_causal;
+  if (segments.empty()) return geometry;
   geometry.block = strict_causal ? (n > kStrictBlock ? kStrictBlock : 0) : cheapest_block(segments, n, costs).first;
   if (geometry.block > 0) cut_into_pieces(segments, geometry);
   return geometry;

@@ -157,6 +157,7 @@ class Recovery {
     const int64_t per_worker = round_up(rows_at_once_ * stride(simd::kMaxWidth), 16);
     const Lease<T> products(run_.workspace, run_.pool.threads() * per_worker);
     Monitor monitor(run_.ticker, work);
+    map_kernels(basis, monitor);
     run_.pool.run(static_cast<int64_t>(basis.list.size()), monitor, [&](int64_t head, int64_t) {
       pack_starts(head, basis.list[static_cast<size_t>(head)], packed.get() + offsets[static_cast<size_t>(head)], monitor);
     });
@@ -165,6 +166,21 @@ class Recovery {
       for (int64_t i = first; i < std::min(first + rows_per_task, n()); i += rows_at_once_) {
         compute_rows(head, basis.list[static_cast<size_t>(head)], i, packed.get() + offsets[static_cast<size_t>(head)],
                      products.get() + worker * per_worker, monitor);
+      }
+    });
+  }
+
+  // The system maps new memory, huge pages at a time, when it is first written. Done here, kernel by kernel, it takes no longer, is
+  // shared among threads, and a first block of rows does not wait for a page of every kernel.
+  void map_kernels(ConvBasis<T>& basis, Monitor& monitor) const {
+    constexpr int64_t kPage = 4096 / sizeof(T), kPagesPerLook = 512;
+    const int64_t most = basis.most_bases();
+    run_.pool.run(static_cast<int64_t>(basis.list.size()) * most, monitor, [&](int64_t task, int64_t) {
+      ConvHead<T>& head = basis.list[static_cast<size_t>(task / most)];
+      const int64_t r = task % most;
+      for (int64_t t = 0; r < head.bases() && t < head.length(r); t += kPage) {
+        head.kernel(r)[t] = T{0};
+        if (t % (kPage * kPagesPerLook) == 0) monitor.advance(0);
       }
     });
   }

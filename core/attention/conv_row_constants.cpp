@@ -23,13 +23,13 @@ void sum_rows(Monitor& monitor, const View<const T, 2>& q, const View<const T, 2
       sum += static_cast<double>(*q.at(i, l)) * key;
     }
     sums[i] = scale * sum;
-    if (i % 1024 == 0) monitor.advance(0);
+    if (i % std::max<int64_t>((int64_t{1} << 20) / q.shape[1], 1) == 0) monitor.advance(0);
   }
 }
 
 // residuals[i] -= sum over j <= i of B[i,j]
 template <class T>
-void subtract_rows(const ConvHead<T>& head, double* residuals) {
+void subtract_rows(Monitor& monitor, const ConvHead<T>& head, double* residuals) {
   for (int64_t r = 0; r < head.bases(); ++r) {
     const T* const kernel = head.kernel(r);
     double sum = 0;  // over the lags that the segment's keys have from row i
@@ -38,12 +38,13 @@ void subtract_rows(const ConvHead<T>& head, double* residuals) {
       if (i >= head.end(r)) sum -= static_cast<double>(kernel[i - head.end(r)]);
       residuals[i] -= sum;
     }
+    monitor.advance(0);
   }
 }
 
 // Kernels of H - c from those of H; totals[i] = c_0 + .. + c_(i-1).
 template <class T>
-void subtract_means(const double* totals, ConvHead<T>& head) {
+void subtract_means(Monitor& monitor, const double* totals, ConvHead<T>& head) {
   const int64_t n = head.n();
   for (int64_t r = 0; r < head.bases(); ++r) {
     T* const kernel = head.kernel(r);
@@ -53,6 +54,7 @@ void subtract_means(const double* totals, ConvHead<T>& head) {
       const double mean = (totals[end] - totals[first + t]) / static_cast<double>(end - first - t);
       kernel[t] = static_cast<T>(static_cast<double>(kernel[t]) - mean);
     }
+    monitor.advance(0);
   }
 }
 
@@ -68,15 +70,14 @@ void remove_row_constants(Execution& run, Monitor& monitor, const View<const T, 
   std::fill(constants, constants + n, 0.0);
   for (int64_t round = 0; round < kRounds; ++round) {
     for (int64_t i = 0; i < n; ++i) residuals[i] = sums[i] - static_cast<double>(i + 1) * constants[i];
-    subtract_rows(head, residuals);
+    subtract_rows(monitor, head, residuals);
     totals[0] = 0;
     for (int64_t i = 0; i < n; ++i) {
       const double change = residuals[i] / static_cast<double>(i + 1);
       constants[i] += change;
       totals[i + 1] = totals[i] + change;
     }
-    subtract_means(totals, head);
-    monitor.advance(0);
+    subtract_means(monitor, totals, head);
   }
 }
 

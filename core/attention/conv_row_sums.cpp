@@ -6,8 +6,12 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <string>
+#include <utility>
 
 #include "core/attention/layout.hpp"
+#include "core/base/error.hpp"
+#include "core/base/text.hpp"
 #include "core/simd/exp2.hpp"
 
 namespace subquad::attention {
@@ -15,8 +19,9 @@ namespace subquad::attention {
 namespace {
 
 constexpr int64_t kGroups = 8;       // of segments, each with its own sums: tasks for threads, and a fixed order of additions
-constexpr double kPlainRange = 900;  // of logits in units of log 2: sums of 2^53 terms and squares of half of it fit a double
+constexpr double kPlainRange = 450;  // of logits in units of log 2: a double holds sums of powers in it, and of their squares
 constexpr int64_t kChunk = int64_t{1} << 14;
+constexpr double kMostSum = 0x1p36;  // of |log2 of a sum|: beyond, too few digits of a double are left for differences
 constexpr double kNothing = -std::numeric_limits<double>::infinity();
 
 // A positive number with a range that no logit exhausts: mantissa * 2^exponent.
@@ -144,7 +149,11 @@ class RowSums {
       for (int64_t i = chunk * kChunk; i < std::min((chunk + 1) * kChunk, n_); ++i) {
         Number total{};
         for (const auto& own : sums) total = total + own[static_cast<size_t>(i)];
-        result_.log2_sums[static_cast<size_t>(i)] = log2_of(total) + reference;
+        const double sum = log2_of(total) + reference;
+        result_.log2_sums[static_cast<size_t>(i)] = sum;
+        if (std::fabs(sum) > kMostSum)
+          throw Error(Status::err_overflow, "the logits of row " + std::to_string(i) + " have the log-sum-exp " +
+                                                text(sum * kLn2) + ", beyond what a softmax can tell apart");
       }
       team_.monitor().advance(0);
     });

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <type_traits>
 
+#include "core/parallel/new_memory.hpp"
+
 namespace subquad::attention {
 
 namespace {
@@ -29,11 +31,22 @@ ConvSpectral<T, R>::ConvSpectral(const Team& team, simd::Target target, Workspac
       twiddles_(twiddles<R>(workspace, g().length())),
       windows_(team, kernels_, twiddles_.get(), workspace, task, jobs_, sharing) {}
 
+// What results are multiplied by, per column: without sums of rows to divide by, the kernels' reference joins the operand's scale, since
+// neither may be in the range of T alone.
+template <class T, class R>
+std::vector<T> ConvSpectral<T, R>::result_scales(std::vector<T> scales) const {
+  if (task_.log2_sums == nullptr) {
+    for (T& scale : scales) scale = std::ldexp(scale, static_cast<int>(jobs_.front().log2_reference));
+  }
+  return scales;
+}
+
 template <class T, class R>
 void ConvSpectral<T, R>::forward(const Team& team, const View<const T, 2>& x, const std::vector<T>& scales, const View<T, 2>& y) {
   const std::vector<Tile> tiles = forward_tiles();
-  inputs_.reserve(workspace_, pieces_ * layout_.stride());
-  outputs_.reserve(workspace_, round_up(jobs(), kernels_.tile) * layout_.stride());
+  const std::vector<T> results = result_scales(scales);
+  reserve_mapped(team, workspace_, inputs_, pieces_ * layout_.stride());
+  reserve_mapped(team, workspace_, outputs_, round_up(jobs(), kernels_.tile) * layout_.stride());
   for (int64_t column = 0; column < x.shape[1]; column += layout_.row()) {
     team.run(pieces_, [&](int64_t p, int64_t) {
       R* const rows = inputs_.get() + p * layout_.stride();
@@ -45,7 +58,7 @@ void ConvSpectral<T, R>::forward(const Team& team, const View<const T, 2>& x, co
     team.run(jobs(), [&](int64_t o, int64_t) {
       R* const rows = outputs_.get() + o * layout_.stride();
       kernels_.inverse_half(rows, layout_.length, twiddles_.get());
-      store_job(job(o), rows, scales, column, y);
+      store_job(job(o), rows, results, column, y);
       team.monitor().advance(g().block * columns_from(x, column));
     });
   }
@@ -55,8 +68,9 @@ template <class T, class R>
 void ConvSpectral<T, R>::transposed(const Team& team, const View<const T, 2>& x, const std::vector<T>& scales, StoreMode mode,
                                     const View<T, 2>& y) {
   const std::vector<Tile> tiles = transposed_tiles();
-  inputs_.reserve(workspace_, jobs() * layout_.stride());
-  outputs_.reserve(workspace_, round_up(pieces_, kernels_.tile) * layout_.stride());
+  const std::vector<T> results = result_scales(scales);
+  reserve_mapped(team, workspace_, inputs_, jobs() * layout_.stride());
+  reserve_mapped(team, workspace_, outputs_, round_up(pieces_, kernels_.tile) * layout_.stride());
   for (int64_t column = 0; column < x.shape[1]; column += layout_.row()) {
     team.run(jobs(), [&](int64_t o, int64_t) {
       R* const rows = inputs_.get() + o * layout_.stride();
@@ -68,7 +82,7 @@ void ConvSpectral<T, R>::transposed(const Team& team, const View<const T, 2>& x,
     team.run(pieces_, [&](int64_t p, int64_t) {
       R* const rows = outputs_.get() + p * layout_.stride();
       kernels_.inverse_half(rows, layout_.length, twiddles_.get());
-      store_piece(piece(p), rows, scales, column, mode, y);
+      store_piece(piece(p), rows, results, column, mode, y);
       team.monitor().advance(0);
     });
   }
@@ -77,8 +91,9 @@ void ConvSpectral<T, R>::transposed(const Team& team, const View<const T, 2>& x,
 template <class T, class R>
 std::vector<typename ConvSpectral<T, R>::Tile> ConvSpectral<T, R>::forward_tiles() const {
   std::vector<Tile> tiles;
-  for (int64_t first = 0; first < jobs(); first += kernels_.tile) {
-    Tile tile{first, std::min(first + kernels_.tile, jobs()), 0, 0, {}};
+  // A tile costs what its last output sees: the one that is not full comes first. What it writes beyond its outputs is written over.
+  for (int64_t first = 0, last = (jobs() - 1) % kernels_.tile + 1; first < jobs(); first = last, last += kernels_.tile) {
+    Tile tile{first, last, 0, 0, {}};
     tile.last_input = g().pieces_seen(job(tile.last - 1).block);
     for (int64_t p = 0; p < tile.last_input; ++p) {
       for (int64_t o = first; o < first + kernels_.tile; ++o)
@@ -140,7 +155,7 @@ void ConvSpectral<T, R>::multiply(const Team& team, const std::vector<Tile>& til
 // What a job's row is multiplied by, beyond 1 / length.
 template <class T, class R>
 double ConvSpectral<T, R>::row_factor(const ConvJob& job, int64_t row) const {
-  return std::exp2(job.log2_reference - (task_.log2_sums != nullptr ? task_.log2_sums[row] : 0.0));
+  return task_.log2_sums != nullptr ? std::exp2(job.log2_reference - task_.log2_sums[row]) : 1.0;
 }
 
 // Rows [first, last) of x in their places in the block, times factors (by row of the block; NULL: ones) / scales, the others

@@ -3,6 +3,7 @@
 //   +- one.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -45,6 +46,7 @@ class ConvSpectral {
   const ConvJob& job(int64_t o) const { return jobs_[static_cast<size_t>(o)]; }
   bool sees(int64_t o, int64_t p) const { return p < g().pieces_seen(job(o).block); }
   bool serves(const ConvJob& job, int64_t row) const { return task_.plan.row_job[static_cast<size_t>(row)] == job.id; }
+  std::vector<T> result_scales(std::vector<T> scales) const;
   double row_factor(const ConvJob& job, int64_t row) const;
   int64_t columns_from(const View<const T, 2>& x, int64_t column) const { return std::min(layout_.row(), x.shape[1] - column); }
 

@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "core/attention/layout.hpp"
+#include "core/parallel/new_memory.hpp"
 
 namespace subquad::attention {
 
@@ -17,7 +18,7 @@ ConvWindows<T, R>::ConvWindows(const Team& team, const simd::SpectralKernels<R>&
   } else {
     list_own();
   }
-  spectra_ = Lease<R>(workspace, (groups() + 1) * layout_.stride());
+  reserve_mapped(team, workspace, spectra_, (groups() + 1) * layout_.stride());
   std::fill(spectra_.get() + none(), spectra_.get() + none() + layout_.stride(), R{0});
   const int64_t size = kernels.lanes * scratch_stride();
   const Lease<R> scratch(workspace, team.size() * size);

@@ -65,10 +65,10 @@ BiasTable<T>::BiasTable(Execution& run, Monitor& monitor, const Problem<T>& prob
   });
 }
 
-#define SUBQUAD_INSTANTIATE(T)                                                        \
-  template void transpose_rows<T>(Monitor&, const View<const T, 2>&, T, int64_t, T*); \
+#define SUBQUAD_INSTANTIATE(T)                                                                                      \
+  template void transpose_rows<T>(Monitor&, const View<const T, 2>&, T, int64_t, T*);                               \
   template View<const T, 4> with_contiguous_columns<T>(Execution&, Monitor&, const View<const T, 4>&, Aligned<T>&); \
-  template class KeysAndValues<T>;                                                    \
+  template class KeysAndValues<T>;                                                                                  \
   template class BiasTable<T>;
 SUBQUAD_INSTANTIATE(float)
 SUBQUAD_INSTANTIATE(double)

@@ -9,19 +9,24 @@ namespace subquad::attention {
 
 namespace {
 
-constexpr int64_t kRows = 256;  // per task
+constexpr int64_t kRows = 256;      // per look at the callback
+constexpr int64_t kMostParts = 64;  // of a sum over rows: independent of the number of threads, and few
 
-// Calls body(first, last, task) for runs of rows.
+int64_t run_rows(int64_t n) { return round_up(std::max((n + kMostParts - 1) / kMostParts, kRows), kRows); }
+int64_t row_runs(int64_t n) { return (n + run_rows(n) - 1) / run_rows(n); }
+
+// Calls body(first, last, part) for rows in runs of kRows; those of one part one after the other.
 template <class Body>
 void for_row_runs(Execution& run, int64_t n, const Body& body) {
   Monitor monitor(run.ticker, 0);
-  run.pool.run((n + kRows - 1) / kRows, monitor, [&](int64_t task, int64_t) {
-    body(task * kRows, std::min((task + 1) * kRows, n), task);
-    monitor.advance(0);
+  run.pool.run(row_runs(n), monitor, [&](int64_t part, int64_t) {
+    const int64_t end = std::min((part + 1) * run_rows(n), n);
+    for (int64_t first = part * run_rows(n); first < end; first += kRows) {
+      body(first, std::min(first + kRows, end), part);
+      monitor.advance(0);
+    }
   });
 }
-
-int64_t row_runs(int64_t n) { return (n + kRows - 1) / kRows; }
 
 }  // namespace
 
@@ -53,7 +58,7 @@ void transposed_product(Execution& run, const View<const T, 2>& a, const View<co
   std::vector<std::vector<double>> parts(static_cast<size_t>(row_runs(n)));
   for_row_runs(run, n, [&](int64_t begin, int64_t end, int64_t task) {
     auto& part = parts[static_cast<size_t>(task)];
-    part.assign(static_cast<size_t>(d * columns), 0.0);
+    part.resize(static_cast<size_t>(d * columns));
     for (int64_t i = begin; i < end; ++i) {
       for (int64_t l = 0; l < d; ++l) {
         const double factor = static_cast<double>(*a.at(i, l));

@@ -10,4 +10,8 @@ namespace subquad::attention {
 template <class T>
 void check_no_overflow(Execution& run, const View<T, 4>& result, const char* name);
 
+// Throws Error(overflow) naming an operand that holds an entry of larger magnitude.
+template <class T>
+void check_magnitude(Execution& run, const View<const T, 4>& operand, double most);
+
 }  // namespace subquad::attention

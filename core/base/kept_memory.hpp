@@ -13,6 +13,7 @@ namespace subquad {
 
 struct MemoryBlock {
   int64_t bytes = 0, asked = 0;  // asked: of it, what its present holder wanted
+  bool mapped = false;           // written before: the system has its pages in place
   Aligned<std::byte> data;
 
   MemoryBlock() = default;
@@ -45,6 +46,7 @@ class KeptMemory {
     const std::lock_guard<std::mutex> lock(mutex_);
     while (!blocks_.empty() && (kept_ + block.bytes > kMost || blocks_.size() == kBlocks)) forget(0);
     kept_ += block.bytes;
+    block.mapped = true;
     blocks_.push_back(std::move(block));
   }
 

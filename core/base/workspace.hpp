@@ -86,11 +86,12 @@ class Lease {
 
   T* get() const { return reinterpret_cast<T*>(block_.data.get()); }
 
-  // Memory for at least `count` elements, what it held before forgotten.
-  void reserve(Workspace& workspace, int64_t count) {
-    if (workspace_ != nullptr && block_.bytes >= count * static_cast<int64_t>(sizeof(T))) return;
+  // Memory for at least `count` elements, what it held before forgotten; whether its pages are yet to be mapped.
+  bool reserve(Workspace& workspace, int64_t count) {
+    if (workspace_ != nullptr && block_.bytes >= count * static_cast<int64_t>(sizeof(T))) return false;
     *this = Lease();
     *this = Lease(workspace, count);
+    return !block_.mapped;
   }
 
  private:

@@ -37,7 +37,6 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 #include <cmath>
-#include <type_traits>
 
 #include "core/simd/dispatch.hpp"
 
@@ -63,16 +62,37 @@ int64_t twiddle_count(int64_t length) {
   return count;
 }
 
+namespace {
+
+struct UnitRoot {
+  double re, im;
+};
+
+// exp(-2 pi i index / length), from an angle of at most pi / 4: as precise as doubles are.
+UnitRoot unit_root(int64_t index, int64_t length) {
+  constexpr double kTwoPi = 6.283185307179586476925286766559;
+  const int64_t quarter = length / 4, quadrant = index / quarter % 4, rest = index % quarter;
+  const bool beyond = 2 * rest > quarter;
+  const double angle = kTwoPi * static_cast<double>(beyond ? quarter - rest : rest) / static_cast<double>(length);
+  const double c = beyond ? std::sin(angle) : std::cos(angle), s = beyond ? std::cos(angle) : std::sin(angle);
+  switch (quadrant) {
+    case 0: return {c, -s};
+    case 1: return {-s, -c};
+    case 2: return {-c, s};
+    default: return {s, c};
+  }
+}
+
+}  // namespace
+
 template <class R>
 void fill_twiddles(int64_t length, R* twiddles) {
-  using Wide = std::conditional_t<sizeof(R) == 4, double, long double>;
-  constexpr Wide kTwoPi = static_cast<Wide>(6.283185307179586476925286766559L);
   for (; length > 8; length /= 4) {
     for (int64_t j = 0; j < length / 4; ++j) {
       for (int64_t power = 1; power < 4; ++power) {
-        const Wide angle = kTwoPi * static_cast<Wide>(j * power) / static_cast<Wide>(length);
-        *twiddles++ = static_cast<R>(std::cos(angle));
-        *twiddles++ = static_cast<R>(-std::sin(angle));
+        const UnitRoot root = unit_root(j * power, length);
+        *twiddles++ = static_cast<R>(root.re);
+        *twiddles++ = static_cast<R>(root.im);
       }
     }
   }

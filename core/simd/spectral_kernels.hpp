@@ -12,9 +12,7 @@
 
 namespace subquad::simd {
 
-inline constexpr int64_t kLeastTransform = 16;  // lengths are powers of two from here on
-
-// Entries of the table that transforms of a length need, and the table.
+// Entries of the table that transforms of a length, a power of two from 16 on, need, and the table.
 int64_t twiddle_count(int64_t length);
 template <class R>
 void fill_twiddles(int64_t length, R* twiddles);

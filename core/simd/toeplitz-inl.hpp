@@ -31,7 +31,11 @@ HWY_INLINE void toeplitz_weights(const ToeplitzBlock<T>& b, int64_t keys) {
   for (int64_t t = 0; t < keys; ++t) {
     for (int64_t v = 0; v < Vectors; ++v) {
       auto weight = hn::LoadU(d, b.table + v * kLanes - t);
-      if (b.lse != nullptr) weight = exp2(d, at_most(d, kExp2Most<T>, hn::Sub(weight, hn::LoadU(d, b.lse + v * kLanes))));
+      if (b.lse != nullptr) {
+        const auto low = hn::Sub(hn::LoadU(d, b.table_low + v * kLanes - t), hn::LoadU(d, b.lse_low + v * kLanes));
+        const auto exponent = hn::Add(hn::Sub(weight, hn::LoadU(d, b.lse + v * kLanes)), low);
+        weight = exp2(d, at_most(d, kExp2Most<T>, exponent));
+      }
       const int64_t hidden = std::clamp<int64_t>(t - b.diagonal - v * kLanes, 0, kLanes);
       weight = hn::IfThenElseZero(hn::Not(hn::FirstN(d, static_cast<size_t>(hidden))), weight);
       hn::StoreU(weight, d, b.weights + t * kGroup + v * kLanes);

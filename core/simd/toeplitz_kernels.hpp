@@ -10,13 +10,14 @@ namespace subquad::simd {
 
 // The weights of one query group and one block of keys:
 //   W[t,i] = table[i - t], or 2^(table[i - t] - lse[i]) where lse is given, for t <= i + diagonal; 0 elsewhere.
+// Exponents come as a sum of two numbers: their difference is small where the weight matters, and keeps its digits.
 template <class T>
 struct ToeplitzBlock {
-  int64_t keys;      // at most kKeyBlock
-  int64_t diagonal;  // query i of the group sees key t of the block where t <= i + diagonal
-  const T* table;    // readable from -keys + 1 to the last lane of the group
-  const T* lse;      // [group] or NULL
-  T* weights;        // [kKeyBlock][group], scratch
+  int64_t keys;                // at most kKeyBlock
+  int64_t diagonal;            // query i of the group sees key t of the block where t <= i + diagonal
+  const T *table, *table_low;  // readable from -keys + 1 to the last lane of the group
+  const T *lse, *lse_low;      // [group] or NULL
+  T* weights;                  // [kKeyBlock][group], scratch
 };
 
 // By width - 1. lanes: elements of a vector.

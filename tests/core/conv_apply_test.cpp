@@ -13,9 +13,9 @@ struct Sizes {
 };
 
 const std::vector<Sizes> kSizes = {
-    {1, 1, 1, 0, 0, 3},   {1, 1, 1, 1, 1, 1},     {1, 2, 1, 2, 2, 5},   {1, 1, 1, 3, 0, 2},    {1, 1, 1, 63, 4, 7},
-    {2, 4, 2, 64, 3, 16}, {1, 1, 1, 65, 65, 33},  {1, 2, 2, 257, 5, 0}, {1, 1, 1, 383, 9, 31}, {1, 2, 1, 512, 7, 64},
-    {1, 1, 1, 769, 2, 9}, {1, 1, 1, 1024, 1, 17}, {2, 2, 1, 601, 6, 4}, {1, 1, 1, 997, 64, 6},
+    {1, 1, 1, 0, 0, 3},    {1, 1, 1, 1, 1, 1},    {1, 2, 1, 2, 2, 5},     {1, 1, 1, 3, 0, 2},    {1, 1, 1, 63, 4, 7},
+    {2, 4, 2, 64, 3, 16},  {1, 1, 1, 65, 65, 33}, {1, 2, 2, 257, 5, 0},   {1, 1, 1, 383, 9, 31}, {1, 2, 1, 512, 7, 64},
+    {1, 1, 1, 1500, 0, 3}, {1, 1, 1, 769, 2, 9},  {1, 1, 1, 1024, 1, 17}, {2, 2, 1, 601, 6, 4},  {1, 1, 1, 997, 64, 6},
 };
 
 template <class T>
@@ -116,5 +116,26 @@ TEST_CASE_TEMPLATE("values of any magnitude lose nothing, column by column", T, 
   const auto expected = dense_product(basis, ConvWeights::softmax, v, false);
   for (int64_t i = 0; i < n; ++i) {
     for (int64_t c = 0; c < 4; ++c) expect_within(o(0, 0, i, c), expected(0, 0, i, c), promised<T>() * magnitudes[c]);
+  }
+}
+
+TEST_CASE_TEMPLATE("the matrix may have entries at the ends of the range where the product has not", T, float, double) {
+  Pool pool(1);
+  Execution run = execution(pool);
+  constexpr int64_t n = 900;
+  const T top = std::numeric_limits<T>::max(), least = std::numeric_limits<T>::min();
+  for (const auto& [size, value] : {std::pair{top / 2, 1 / std::sqrt(top)}, {least, std::sqrt(top)}, {std::sqrt(top), 1 / top}}) {
+    ConvBasis<T> basis{1, 1, n, {}};
+    basis.list.push_back(conv_head<T>(n, {0}, {Kernel(static_cast<size_t>(n), static_cast<double>(size))}));
+    Tensor<T> x(1, 1, n, 2), y = x, z = x;
+    std::fill(x.data.begin(), x.data.end(), value);
+    attention::conv_forward<T>(run, basis, {{ConvWeights::logits, false}, true}, read(x), y.view(), {});
+    attention::conv_transposed<T>(run, basis, {{ConvWeights::logits, false}, true}, read(x), z.view());
+    const long double product = static_cast<long double>(size) * value,
+                      budget = matrix_budget(basis.head(0, 0), n) * value + n * least;
+    for (int64_t i = 0; i < n; ++i) {
+      expect_within(y(0, 0, i, 0), product * static_cast<long double>(i + 1), budget);
+      expect_within(z(0, 0, i, 0), product * static_cast<long double>(n - i), budget);
+    }
   }
 }

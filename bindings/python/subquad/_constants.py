@@ -161,9 +161,10 @@ class ReportKey(IntEnum):
     # direct products
     BLOCK = 23
     # transforms of one block at different magnitudes, most over blocks and heads; 1
-    # when one served
+    # when one served, 0 when none was used
     LAYERS = 24
-    # rows computed by direct products for the sake of accuracy, over all heads
+    # rows computed by direct products, over all heads: for the sake of accuracy, or all
+    # of them where block is 0
     DIRECT_ROWS = 25
     # mean over the sampled rows of each head of |P~[i,:] - P[i,:]|_1, in order of batch
     # and head

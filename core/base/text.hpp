@@ -5,7 +5,7 @@
 #include <cstdio>
 #include <string>
 
-namespace subquad::capi {
+namespace subquad {
 
 inline std::string text(int64_t value) { return std::to_string(value); }
 
@@ -15,4 +15,4 @@ inline std::string text(double value) {
   return buffer;
 }
 
-}  // namespace subquad::capi
+}  // namespace subquad
