@@ -25,7 +25,7 @@ constexpr int64_t kStrictBlock = 512;  // does not depend on n, so that neither 
 constexpr int64_t kMostLayers = 64;
 
 // Costs in floating-point operations at the rate of products of spectra; the factors are those rates' ratios, measured by
-// bench/run conv_apply on one machine (docs/decisions/0009): only their order of magnitude matters.
+// bench/run spectral_rates on one machine (docs/decisions/0009): only their order of magnitude matters.
 double product_cost(double length, double columns) { return 4 * length * columns; }
 double transform_cost(double length, double columns) { return 2 * length * std::log2(length) * columns; }
 double window_cost(double length) { return 4 * length * std::log2(length) + 60 * length; }

@@ -47,7 +47,7 @@ fn kernels_that_are_not_finite() {
     assert_refused(
         result,
         sys::SUBQUAD_ERR_NONFINITE,
-        &["kernels", "head 1", "lag 2"],
+        &["kernels[1, 1, 2]", "nan"],
     );
     let large = array![[f64::MAX, 0.0, 0.0], [f64::MAX, 0.0, 0.0]];
     let result = ConvBasis::new(&array![0_i64, 1], &large, &ConvOptions::new());
