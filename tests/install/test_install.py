@@ -75,6 +75,7 @@ def test_cmake_consumer(prefix, tmp_path):
     run("cmake", "-S", EXAMPLE, "-B", tmp_path, f"-DCMAKE_PREFIX_PATH={prefix}")
     run("cmake", "--build", tmp_path)
     assert float(run(tmp_path / "attention").stdout)
+    assert "flow of the last day" in run(tmp_path / "river").stdout  # exits with 1 where it differs from the definition
 
 
 def test_pkg_config_consumer(prefix, pkg_config, tmp_path):
