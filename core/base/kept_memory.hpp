@@ -22,7 +22,7 @@ struct MemoryBlock {
 
 class KeptMemory {
  public:
-  static constexpr int64_t kMost = int64_t{1} << 28;   // bytes kept
+  static constexpr int64_t kMost = int64_t{1} << 31;   // bytes kept
   static constexpr int64_t kLeast = int64_t{1} << 20;  // smaller blocks are not worth it
 
   KeptMemory() { blocks_.reserve(kBlocks); }

@@ -241,7 +241,7 @@ const subquad_status = Int32
 
 # Where a computation runs: its threads, SIMD target, memory limit and callback. One call at a time may use a context; a
 # second one, from another thread or from the callback, returns SUBQUAD_ERR_BUSY. Use one context per thread that computes.
-# After fork() a child may go on using the context: its first call starts new threads. A context keeps up to 256 MiB of the
+# After fork() a child may go on using the context: its first call starts new threads. A context keeps up to 2 GiB of the
 # memory that its calls took, for later ones, until it is destroyed.
 struct subquad_context end
 
