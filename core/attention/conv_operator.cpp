@@ -77,7 +77,7 @@ template <class T>
 ConvPlan ConvOperator<T>::plan(const Team& team, const ConvCosts& costs) {
   ConvGeometry geometry = conv_geometry<T>(segments_, n_, mode_.strict_causal, costs);
   const int64_t lag_block = geometry.block > 0 ? geometry.block : n_;
-  if (mode_.weights == ConvWeights::softmax) sums_ = conv_row_sums<T>(team, target_, segments_, n_, lag_block);
+  if (mode_.weights == ConvWeights::softmax) sums_ = conv_row_sums<T>(team, target_, workspace_, segments_, n_, lag_block);
   if (geometry.block == 0) {
     ConvPlan plan;
     plan.geometry = std::move(geometry);

@@ -85,8 +85,9 @@ Number sum_of_squares(const Number* entries, int64_t count) {
 template <class T>
 class RowSums {
  public:
-  RowSums(const Team& team, simd::Target target, const std::vector<ConvSegment<T>>& segments, int64_t n, int64_t lag_block)
-      : team_(team), target_(target), segments_(segments), n_(n), lag_block_(lag_block) {}
+  RowSums(const Team& team, simd::Target target, Workspace& workspace, const std::vector<ConvSegment<T>>& segments, int64_t n,
+          int64_t lag_block)
+      : team_(team), target_(target), workspace_(workspace), segments_(segments), n_(n), lag_block_(lag_block) {}
 
   ConvRowSums compute() {
     find_range();
@@ -128,19 +129,18 @@ class RowSums {
   template <class Number>
   void sum() {
     const double reference = std::is_same_v<Number, double> ? highest_ : 0.0;
-    std::vector<std::vector<Number>> sums(static_cast<size_t>(groups()));
-    team_.run(groups(), [&](int64_t group, int64_t) {
-      auto& own = sums[static_cast<size_t>(group)];
-      own.assign(static_cast<size_t>(n_), Number{});
-      std::vector<Number> entries(static_cast<size_t>(n_ - segments_[first_of(group)].first)), scratch;
-      std::vector<double> exponents(static_cast<size_t>(kChunk));
+    const Lease<Number> sums(workspace_, groups() * n_), entries(workspace_, team_.size() * n_),
+        scratch(workspace_, team_.size() * 2 * n_);
+    const Lease<double> exponents(workspace_, team_.size() * kChunk);
+    team_.run(groups(), [&](int64_t group, int64_t member) {
+      Number *const own = sums.get() + group * n_, *const mine = entries.get() + member * n_;
+      std::fill(own, own + n_, Number{});
       for (size_t s = first_of(group); s < first_of(group + 1); ++s) {
         const ConvSegment<T>& segment = segments_[s];
-        fill_entries(segment, reference, exponents, entries);
-        result_.log2_energy[s] = energy(entries.data(), n_ - segment.first, reference);
-        scratch.resize(2 * static_cast<size_t>(segment.last - segment.first));
-        add_window_sums(entries.data(), n_ - segment.first, segment.last - segment.first, scratch.data(),
-                        own.data() + segment.first);
+        fill_entries(segment, reference, exponents.get() + member * kChunk, mine);
+        result_.log2_energy[s] = energy(mine, n_ - segment.first, reference);
+        add_window_sums(mine, n_ - segment.first, segment.last - segment.first, scratch.get() + member * 2 * n_,
+                        own + segment.first);
         team_.monitor().advance(0);
       }
     });
@@ -148,7 +148,7 @@ class RowSums {
     team_.run(chunks, [&](int64_t chunk, int64_t) {
       for (int64_t i = chunk * kChunk; i < std::min((chunk + 1) * kChunk, n_); ++i) {
         Number total{};
-        for (const auto& own : sums) total = total + own[static_cast<size_t>(i)];
+        for (int64_t group = 0; group < groups(); ++group) total = total + sums.get()[group * n_ + i];
         const double sum = log2_of(total) + reference;
         result_.log2_sums[static_cast<size_t>(i)] = sum;
         if (std::fabs(sum) > kMostSum)
@@ -160,13 +160,11 @@ class RowSums {
   }
 
   template <class Number>
-  void fill_entries(const ConvSegment<T>& segment, double reference, std::vector<double>& exponents,
-                    std::vector<Number>& entries) {
+  void fill_entries(const ConvSegment<T>& segment, double reference, double* exponents, Number* entries) {
     for (int64_t from = 0; from < n_ - segment.first; from += kChunk) {
       const int64_t count = std::min(kChunk, n_ - segment.first - from);
-      for (int64_t t = 0; t < count; ++t)
-        exponents[static_cast<size_t>(t)] = static_cast<double>(segment.entry(from + t)) * kLog2E - reference;
-      powers(target_, exponents.data(), entries.data() + from, count);
+      for (int64_t t = 0; t < count; ++t) exponents[t] = static_cast<double>(segment.entry(from + t)) * kLog2E - reference;
+      powers(target_, exponents, entries + from, count);
       team_.monitor().advance(0);
     }
   }
@@ -183,6 +181,7 @@ class RowSums {
 
   const Team& team_;
   simd::Target target_;
+  Workspace& workspace_;
   const std::vector<ConvSegment<T>>& segments_;
   const int64_t n_, lag_block_;
   double lowest_ = 0, highest_ = 0;
@@ -192,13 +191,17 @@ class RowSums {
 }  // namespace
 
 template <class T>
-ConvRowSums conv_row_sums(const Team& team, simd::Target target, const std::vector<ConvSegment<T>>& segments, int64_t n,
-                          int64_t lag_block) {
+ConvRowSums conv_row_sums(const Team& team, simd::Target target, Workspace& workspace,
+                          const std::vector<ConvSegment<T>>& segments, int64_t n, int64_t lag_block) {
   if (n == 0) return {};
-  return RowSums<T>(team, target, segments, n, lag_block).compute();
+  return RowSums<T>(team, target, workspace, segments, n, lag_block).compute();
 }
 
-template ConvRowSums conv_row_sums<float>(const Team&, simd::Target, const std::vector<ConvSegment<float>>&, int64_t, int64_t);
-template ConvRowSums conv_row_sums<double>(const Team&, simd::Target, const std::vector<ConvSegment<double>>&, int64_t, int64_t);
+#define SUBQUAD_INSTANTIATE(T)                                                                                              \
+  template ConvRowSums conv_row_sums<T>(const Team&, simd::Target, Workspace&, const std::vector<ConvSegment<T>>&, int64_t, \
+                                        int64_t);
+SUBQUAD_INSTANTIATE(float)
+SUBQUAD_INSTANTIATE(double)
+#undef SUBQUAD_INSTANTIATE
 
 }  // namespace subquad::attention

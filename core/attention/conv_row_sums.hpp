@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/attention/conv_segments.hpp"
+#include "core/base/workspace.hpp"
 #include "core/parallel/team.hpp"
 #include "core/simd/target.hpp"
 
@@ -18,7 +19,7 @@ struct ConvRowSums {
 
 // lag_block: lags per entry of log2_energy.
 template <class T>
-ConvRowSums conv_row_sums(const Team& team, simd::Target target, const std::vector<ConvSegment<T>>& segments, int64_t n,
-                          int64_t lag_block);
+ConvRowSums conv_row_sums(const Team& team, simd::Target target, Workspace& workspace,
+                          const std::vector<ConvSegment<T>>& segments, int64_t n, int64_t lag_block);
 
 }  // namespace subquad::attention
