@@ -14,7 +14,11 @@ import time
 import numpy as np
 import subquad
 
-VARIANTS = [(0.0, 250.0, 0.05), (0.4, 150.0, 0.08), (0.7, 90.0, 0.02)]  # from this part of the time on; mean delay in hours; share
+VARIANTS = [
+    (0.0, 250.0, 0.05),
+    (0.4, 150.0, 0.08),
+    (0.7, 90.0, 0.02),
+]  # from this part of the time on; mean delay in hours; share
 
 
 def gamma_delay(hours, mean):
@@ -69,7 +73,9 @@ def main():
     seconds = time.perf_counter() - began
 
     print(f"{n} hours, {int(truth.sum())} infections, {int(admissions.sum())} admissions; {by_variant}")
-    print(f"largest difference of H x from direct sums: {np.abs(expected[rows] - direct).max() / direct.max():.1e} of the largest")
+    print(
+        f"largest difference of H x from direct sums: {np.abs(expected[rows] - direct).max() / direct.max():.1e} of the largest"
+    )
     print(f"{settings.rounds} rounds in {seconds:.2f} s")
     print("relative error of the daily infections,")
     print(f"  a delay for each variant     {daily_error(infections, truth):.3f}")
