@@ -146,16 +146,6 @@ class HeadGradients {
   Lease<T> left_, right_, delta_;
 };
 
-template <class T>
-void fill_zero(const Team& team, const View<T, 2>& x) {
-  team.run((x.shape[0] + kRows - 1) / kRows, [&](int64_t task, int64_t) {
-    for (int64_t i = task * kRows; i < std::min((task + 1) * kRows, x.shape[0]); ++i) {
-      for (int64_t c = 0; c < x.shape[1]; ++c) *x.at(i, c) = T{0};
-    }
-    team.monitor().advance(0);
-  });
-}
-
 }  // namespace
 
 template <class T>

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/attention/for_heads.hpp"
+
 namespace subquad::attention {
 
 namespace {
@@ -35,16 +37,6 @@ std::vector<T> column_scales(const Team& team, const View<const T, 2>& x) {
       scales[static_cast<size_t>(c)] = std::ldexp(T{1}, std::clamp(std::ilogb(most), -kMost, kMost));
   }
   return scales;
-}
-
-template <class T>
-void fill_zero(const Team& team, const View<T, 2>& y) {
-  team.run((y.shape[0] + kChunk - 1) / kChunk, [&](int64_t chunk, int64_t) {
-    for (int64_t j = chunk * kChunk; j < std::min((chunk + 1) * kChunk, y.shape[0]); ++j) {
-      for (int64_t c = 0; c < y.shape[1]; ++c) *y.at(j, c) = T{0};
-    }
-    team.monitor().advance(0);
-  });
 }
 
 template <class T>

@@ -1,6 +1,9 @@
 // The heads of a call, one after the other with all threads or side by side with a thread each.
 #pragma once
 
+#include <algorithm>
+#include <cstdint>
+
 #include "core/base/views.hpp"
 #include "core/parallel/execution.hpp"
 #include "core/parallel/team.hpp"
@@ -22,6 +25,17 @@ void for_heads(Execution& run, Monitor& monitor, int64_t batch, int64_t heads, i
 template <class T>
 View<T, 2> matrix_of(const View<T, 4>& view, int64_t b, int64_t h) {
   return {view.at(b, h), {view.shape[2], view.shape[3]}, {view.strides[2], view.strides[3]}};
+}
+
+template <class T>
+void fill_zero(const Team& team, const View<T, 2>& x) {
+  constexpr int64_t kRows = 1024;  // per task
+  team.run((x.shape[0] + kRows - 1) / kRows, [&](int64_t task, int64_t) {
+    for (int64_t i = task * kRows; i < std::min((task + 1) * kRows, x.shape[0]); ++i) {
+      for (int64_t c = 0; c < x.shape[1]; ++c) *x.at(i, c) = T{0};
+    }
+    team.monitor().advance(0);
+  });
 }
 
 }  // namespace subquad::attention
