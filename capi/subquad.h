@@ -4,7 +4,7 @@
  *   1. Linkage                 2. Status codes, last error   3. Version and constants
  *   4. Arrays                  5. Contexts                   6. Options
  *   7. Reports                 8. Attention                  9. Conv-basis attention
- *   10. Partial results        11. Test data
+ *   10. Sparsifiers            11. Partial results        12. Test data
  *
  * Notation (docs/math/notation.md): q is n_q x d, k is n_k x d, v is n_k x d_v, o is n_q x d_v, per head.
  *   logit    s[i,j] = scale <q[i,:], k[j,:]> + lag_bias[lag - lag_min]
@@ -321,9 +321,27 @@ enum {
   /* How gradients by method conv_basis are computed: SUBQUAD_METHOD_EXACT or SUBQUAD_METHOD_CONV_BASIS. Unset: the faster.
    * method, unset */
   SUBQUAD_OPTION_BACKWARD = 56,
-  /* Seed of what is sampled: the rows on which a fit measures its error.
+  /* Seed of what is sampled: the rows on which a fit measures its error, the columns of a sparsifier, sketches.
    * int, default 0, 0 .. 9223372036854775807 */
   SUBQUAD_OPTION_SEED = 57,
+  /* How a sparsifier is found: one of SUBQUAD_SPARSIFIER_*.
+   * sparsifier, default SUBQUAD_SPARSIFIER_LEVERAGE */
+  SUBQUAD_OPTION_SPARSIFY_METHOD = 60,
+  /* Most distinct columns of a sparsifier (m). Give it or sparsify_eps.
+   * int, unset, 1 .. 1152921504606846976 */
+  SUBQUAD_OPTION_SPARSIFY_COLUMNS = 61,
+  /* Error asked of a sparsifier (e); the number of columns follows from it.
+   * float, unset, 1e-06 .. 0.999999 */
+  SUBQUAD_OPTION_SPARSIFY_EPS = 62,
+  /* Probability that what is random misses what it promises: sparsify_eps, the factor of sketched scores.
+   * float, default 0.01, 1e-12 .. 0.5 */
+  SUBQUAD_OPTION_SPARSIFY_DELTA = 63,
+  /* How the error of a sparsifier is measured: one of SUBQUAD_CERTIFICATE_*.
+   * certificate, default SUBQUAD_CERTIFICATE_AUTO */
+  SUBQUAD_OPTION_SPARSIFY_CERTIFY = 64,
+  /* How leverage scores are computed: SUBQUAD_SCORE_EXACT or SUBQUAD_SCORE_SKETCH. Unset: what takes less time.
+   * score, unset */
+  SUBQUAD_OPTION_SPARSIFY_SCORES = 65,
 };
 /* generated: end */
 
@@ -440,6 +458,36 @@ enum {
   SUBQUAD_REPORT_SAMPLED_ROWS = 28,
   /* float: 2 tanh(conv_eps): bound of |O~ - O| / max|V| where the recovery's conditions hold */
   SUBQUAD_REPORT_ERROR_BOUND = 29,
+  /* int: rank of x: singular values above roundoff once its rows are scaled to norm 1 */
+  SUBQUAD_REPORT_RANK = 30,
+  /* float: condition number of x on its range, rows scaled to norm 1, to within a small factor */
+  SUBQUAD_REPORT_CONDITION = 31,
+  /* int: columns of y, all distinct */
+  SUBQUAD_REPORT_WIDTH = 32,
+  /* int: steps of the deterministic method */
+  SUBQUAD_REPORT_STEPS = 33,
+  /* float: least e with (1-e) x x' <= y y' <= (1+e) x x' on the range of x; a lower estimate of it where certificate says so */
+  SUBQUAD_REPORT_EPSILON = 34,
+  /* string: how epsilon was measured: exact or estimate */
+  SUBQUAD_REPORT_CERTIFICATE = 35,
+  /* float: what theory promises of epsilon: always (deterministic, gram), or with probability 1 - sparsify_delta (leverage) */
+  SUBQUAD_REPORT_EPSILON_BOUND = 36,
+  /* string: how leverage scores were computed: exact or sketch */
+  SUBQUAD_REPORT_SCORES = 37,
+  /* float: all scores at once are within this factor of the exact ones with probability 1 - sparsify_delta */
+  SUBQUAD_REPORT_SCORE_FACTOR = 38,
+  /* int: rows of the sketch of x'; 0 when x' itself has fewer */
+  SUBQUAD_REPORT_SKETCH_ROWS = 39,
+  /* int: Gaussian vectors that scores were projected on; 0 when norms were computed in full */
+  SUBQUAD_REPORT_PROJECTIONS = 40,
+  /* int: passes over x */
+  SUBQUAD_REPORT_PASSES = 41,
+  /* float: wall time of the selection in seconds */
+  SUBQUAD_REPORT_SECONDS_SELECT = 42,
+  /* float: wall time of the certificate in seconds */
+  SUBQUAD_REPORT_SECONDS_CERTIFY = 43,
+  /* float: epsilon of the deterministic method's own weights, before they were improved */
+  SUBQUAD_REPORT_EPSILON_BARRIERS = 44,
   /* string: version of the library */
   SUBQUAD_REPORT_VERSION = 50,
   /* string: SIMD targets that this build and processor offer, best first */
@@ -792,7 +840,225 @@ SUBQUAD_API subquad_status subquad_wisdom_export(const char** text_out);
  * Since:   0.1 */
 SUBQUAD_API subquad_status subquad_wisdom_import(const char* text);
 
-/* ---- 10. Partial results -------------------------------------------------------------------------------------- */
+/* ---- 10. Sparsifiers ----------------------------------------------------------------------------------------- */
+
+/* Notation: X is n x d, its columns x_j, usually d >> n; G = X X'. A sparsifier is Y, n x m, with softmax(scale Y Y') close to
+ * softmax(scale X X'). Its certificate is the least e with
+ *   (1-e) X X' <= Y Y' <= (1+e) X X'   on the range of X.
+ * Then |(Y Y' - G)_ij| <= e sqrt(G_ii G_jj), and every entry of the softmax is within a factor exp(+-2 e |scale| r) of the true
+ * one, r = max_i G_ii. For queries and keys the columns of X = [Q; K] are sparsified; then |(Y_q Y_k' - Q K')_ij| <= e |q_i||k_j|
+ * and r = max_i |q_i| max_j |k_j|. The leverage score of a column is tau_j = x_j' (X X')^+ x_j, in [0, 1], their sum is the rank.
+ * docs/math/sparsify.md has the mathematics. */
+
+/* generated from capi/tables/layouts.toml: begin */
+enum {
+  SUBQUAD_CSC = 1, /* compressed sparse columns: offsets of the columns, row index of each nonzero */
+  SUBQUAD_CSR = 2, /* compressed sparse rows: offsets of the rows, column index of each nonzero, increasing within a row */
+};
+/* generated: end */
+
+/* generated from capi/tables/sparsifiers.toml: begin */
+enum {
+  SUBQUAD_SPARSIFIER_LEVERAGE = 1,      /* columns sampled by their leverage scores; O~(nonzeros + n^3) */
+  SUBQUAD_SPARSIFIER_DETERMINISTIC = 2, /* columns chosen by barriers, one per step; O(min(sum nnz^2, d n^2) + n^4) */
+  SUBQUAD_SPARSIFIER_GRAM = 3,          /* a square-root factor of x x', exact, not made of columns; O(d n^2) */
+};
+/* generated: end */
+
+/* generated from capi/tables/scores.toml: begin */
+enum {
+  SUBQUAD_SCORE_EXACT = 1,  /* by whitening x; O(d n^2) */
+  SUBQUAD_SCORE_SKETCH = 2, /* by whitening a sketch of x and projecting on a few Gaussian vectors; O~(nonzeros + n^3) */
+};
+/* generated: end */
+
+/* generated from capi/tables/certificates.toml: begin */
+enum {
+  SUBQUAD_CERTIFICATE_NONE = 0,     /* not at all */
+  SUBQUAD_CERTIFICATE_AUTO = 1,     /* exactly where that costs less than the selection did, else by an estimate */
+  SUBQUAD_CERTIFICATE_EXACT = 2,    /* by an eigenvalue decomposition of the whitened y y'; O(d n^2) */
+  SUBQUAD_CERTIFICATE_ESTIMATE = 3, /* by a few Lanczos steps: a lower estimate, O(nonzeros) each */
+};
+/* generated: end */
+
+/* A view of a sparse matrix that the caller owns: 64 bytes, fixed for ever (on platforms with 64-bit pointers). Entries of a
+ * row or column that name the same place twice add up. With CSC, `outer` below means columns and `inner` rows; with CSR the
+ * other way round. */
+typedef struct subquad_sparse {
+  const void* offsets; /* [outer + 1], not decreasing, from index_base to index_base + nonzeros: where each row or column begins */
+  const void* indices; /* [nonzeros], inner indices; with CSR increasing (not strictly) within each row */
+  const void* values;  /* [nonzeros] */
+  int64_t rows;
+  int64_t columns;
+  int64_t nonzeros;
+  int32_t layout;      /* SUBQUAD_CSC or SUBQUAD_CSR */
+  int32_t dtype;       /* of values: SUBQUAD_FLOAT32 or SUBQUAD_FLOAT64 */
+  int32_t index_dtype; /* of offsets and indices: SUBQUAD_INT32 or SUBQUAD_INT64 */
+  int32_t index_base;  /* what the first index is called: 0, or 1 (Julia, Fortran, MATLAB) */
+} subquad_sparse;
+
+/* Where the columns of a matrix are read from: a dense array, a sparse matrix, or a function that writes blocks of them. It
+ * holds views: what it was made of must outlive it, and may change between calls. Read-only: any number of calls may share it. */
+typedef struct subquad_matrix subquad_matrix;
+
+/* Writes the columns first .. first + count - 1 of a matrix to `block`, column after column: entry i of column first + c at
+ * block[c * rows + i], in the matrix's dtype. Called on the thread that made the call, never twice at once. Methods LEVERAGE and
+ * GRAM and leverage scores ask for all columns in order, and do so twice; DETERMINISTIC then asks again for some blocks, in any
+ * order. The same columns must be written every time.
+ * Return 0 to go on, anything else to cancel. */
+typedef int32_t (*subquad_column_blocks)(void* user, int64_t first, int64_t count, void* block);
+
+/* A matrix from a dense array.
+ *   x: [n, d], float32 or float64, any strides (row-major and column-major are equally good).
+ * Owns:    *matrix_out is the caller's; x's data must outlive it.
+ * Errors:  SUBQUAD_ERR_NULL, SHAPE, DTYPE, STRIDE, SIZE, MEMORY; then *matrix_out = NULL.
+ * Threads: any.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_matrix_from_dense(const subquad_array* x, subquad_matrix** matrix_out);
+
+/* A matrix from a sparse one. Offsets and indices are checked by every call that reads the matrix, not here.
+ * Owns:    *matrix_out is the caller's; the data of x must outlive it.
+ * Errors:  SUBQUAD_ERR_NULL, VALUE (layout, index_base), SHAPE (a negative extent), DTYPE, STRIDE (misaligned), SIZE, MEMORY;
+ *          then *matrix_out = NULL.
+ * Threads: any.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_matrix_from_sparse(const subquad_sparse* x, subquad_matrix** matrix_out);
+
+/* A matrix from a function that writes blocks of columns, for data that does not fit into memory.
+ *   rows, columns: its extents   dtype: SUBQUAD_FLOAT32 or SUBQUAD_FLOAT64
+ *   block_columns: most columns to ask for at once; 0 leaves it to the library (about 8 MiB).
+ * Owns:    *matrix_out is the caller's; user is passed through, and must stay valid while calls use the matrix.
+ * Errors:  SUBQUAD_ERR_NULL, VALUE (block_columns negative), SHAPE (a negative extent), DTYPE, SIZE, MEMORY; then *matrix_out =
+ *          NULL.
+ * Threads: any.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_matrix_from_blocks(int64_t rows, int64_t columns, int32_t dtype, int64_t block_columns,
+                                                      subquad_column_blocks blocks, void* user, subquad_matrix** matrix_out);
+
+/* Release a matrix. NULL is fine.
+ * Owns:    ends the caller's ownership; what it was made of stays.
+ * Errors:  cannot fail.
+ * Threads: not while another call uses it.
+ * Since:   0.1 */
+SUBQUAD_API void subquad_matrix_destroy(subquad_matrix* matrix);
+
+/* Leverage scores of the columns of x: tau_j = x_j' (X X')^+ x_j = |W' x_j|^2 with W' X X' W = 1.
+ *   scores (written): float64 [d]
+ *   options: SPARSIFY_SCORES (EXACT, SKETCH; unset: what takes less time), SPARSIFY_DELTA, SEED, CHECK_FINITE.
+ *   By sketch they are random, and all at once within the report's SCORE_FACTOR of the exact ones with probability 1 - delta; the
+ *   sketch is made and orthogonalised by QR, never squaring the condition of X.
+ *   report: may be NULL; SCORES, RANK, CONDITION, SCORE_FACTOR, SKETCH_ROWS, PROJECTIONS, PASSES.
+ * Owns:    arrays are the caller's.
+ * Errors:  SUBQUAD_ERR_NULL, SHAPE, DTYPE, STRIDE, ALIAS, SIZE, VALUE (sparse offsets or indices out of order or range),
+ *          NONFINITE, OVERFLOW (the squared norm of a row), MEMORY, WORKSPACE, BUSY, THREADS, CANCELLED.
+ * Threads: one call at a time per context. The same bits for any number of its threads.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_leverage_scores(subquad_context* context, const subquad_options* options,
+                                                   const subquad_matrix* x, const subquad_array* scores, subquad_report* report);
+
+/* Columns of x with weights, or a factor, that stand for x in softmax(scale X X'). */
+typedef struct subquad_sparsifier subquad_sparsifier;
+
+/* Sparsify x [SPARS]. Y[:, i] = sqrt(weights[i]) X[:, indices[i]], m distinct columns:
+ *   LEVERAGE       column j is kept with probability p_j = 1 - exp(-T tau_j) and weight 1 / p_j, tau_j its leverage score, exact
+ *                  or by sketch. With SPARSIFY_COLUMNS, T is such that m = SPARSIFY_COLUMNS (fewer where x has fewer that are not
+ *                  zero); with SPARSIFY_EPS, T is large enough for a certificate of at most eps with probability 1 - delta. The
+ *                  same columns for any number of threads.
+ *   DETERMINISTIC  c rank(X) steps choose columns by barriers: e <= 2 sqrt(c) / (c + 1), always. With SPARSIFY_COLUMNS, m is at
+ *                  most that many steps, more than the rank; with SPARSIFY_EPS, c is the least that gives e <= eps.
+ *   GRAM           Y has rank(X) columns, which are not those of X, and e is round-off times the condition number.
+ *   m >= d returns X itself, with weights 1.
+ *   options: SPARSIFY_METHOD; SPARSIFY_COLUMNS or SPARSIFY_EPS, not both, neither with GRAM; SPARSIFY_DELTA, SPARSIFY_CERTIFY,
+ *            SEED, CHECK_FINITE.
+ *   report: may be NULL; RANK, CONDITION, WIDTH, STEPS, EPSILON, CERTIFICATE, EPSILON_BOUND, SCORES, SKETCH_ROWS, PROJECTIONS,
+ *           PASSES, SECONDS_SELECT, SECONDS_CERTIFY, EPSILON_BARRIERS.
+ * Owns:    *sparsifier_out is the caller's; it keeps its own copy of Y, and nothing of x.
+ * Errors:  as subquad_leverage_scores; CONFLICT (none or both of columns and eps), VALUE (columns <= rank for DETERMINISTIC),
+ *          UNSUPPORTED (CERTIFY ESTIMATE for a matrix of blocks, which is read twice only); then *sparsifier_out = NULL.
+ * Threads: one call at a time per context.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_sparsify(subquad_context* context, const subquad_options* options, const subquad_matrix* x,
+                                            subquad_sparsifier** sparsifier_out, subquad_report* report);
+
+/* Sparsify queries and keys together, for softmax(scale Q K'): the columns of X = [Q; K].
+ *   q: n_q x d   k: n_k x d, the same dtype; dense, sparse or in blocks, each as it is.
+ *   Everything else as subquad_sparsify; the first n_q rows of Y are Y_q, the rest Y_k.
+ * Owns:    *sparsifier_out is the caller's.
+ * Errors:  as subquad_sparsify; SHAPE when q and k have different numbers of columns, DTYPE when their dtypes differ.
+ * Threads: one call at a time per context.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_sparsify_pair(subquad_context* context, const subquad_options* options,
+                                                 const subquad_matrix* q, const subquad_matrix* k,
+                                                 subquad_sparsifier** sparsifier_out, subquad_report* report);
+
+/* Release a sparsifier. NULL is fine.
+ * Owns:    ends the caller's ownership.
+ * Errors:  cannot fail.
+ * Threads: not while another call uses it.
+ * Since:   0.1 */
+SUBQUAD_API void subquad_sparsifier_destroy(subquad_sparsifier* sparsifier);
+
+/* What an array must be to take Y: y_out gets the dtype of x, ndim = 2, shape [n, m], row-major strides, and data = NULL.
+ *   method_out: SUBQUAD_SPARSIFIER_* that made it.   query_rows_out: n_q of a pair; -1 for a single matrix. Both may be NULL.
+ * Owns:    nothing.
+ * Errors:  SUBQUAD_ERR_NULL.
+ * Threads: any.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_sparsifier_describe(const subquad_sparsifier* sparsifier, subquad_array* y_out,
+                                                       int32_t* method_out, int64_t* query_rows_out);
+
+/* Copy a sparsifier out.
+ *   indices (written): int64 [m], increasing, counted from 0   weights (written): float64 [m], positive   y (written): [n, m]
+ *   Each may be NULL. A sparsifier by GRAM has no indices and no weights, unless m >= d made it X itself.
+ * Owns:    the arrays are the caller's.
+ * Errors:  SUBQUAD_ERR_NULL, SHAPE, DTYPE, STRIDE, ALIAS, SIZE, UNSET (indices or weights of a GRAM sparsifier).
+ * Threads: any.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_sparsifier_get(const subquad_sparsifier* sparsifier, const subquad_array* indices,
+                                                  const subquad_array* weights, const subquad_array* y);
+
+/* The certificate: e, how it was measured (SUBQUAD_CERTIFICATE_NONE, EXACT or ESTIMATE, the last a lower estimate), and r as at
+ * the top of this part. Without a certificate e is NaN. Each *_out may be NULL.
+ * Owns:    nothing.
+ * Errors:  SUBQUAD_ERR_NULL.
+ * Threads: any.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_sparsifier_certificate(const subquad_sparsifier* sparsifier, double* epsilon_out,
+                                                          int32_t* kind_out, double* radius_out);
+
+/* exp(2 e |scale| r): every entry of softmax(scale Y Y') is within this factor of the true one, where e is exact.
+ * Owns:    nothing.
+ * Errors:  SUBQUAD_ERR_NULL, SUBQUAD_ERR_VALUE when scale is not finite, SUBQUAD_ERR_UNSET without a certificate.
+ * Threads: any.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_sparsifier_ratio_bound(const subquad_sparsifier* sparsifier, double scale, double* bound_out);
+
+/* Attention from a sparsifier, without an n x n array:   o = softmax(scale Y Y') v,   for a pair o = softmax(scale Y_q Y_k') v.
+ *   v: [n, d_v] (pair: [n_k, d_v])   o (written): [n, d_v] (pair: [n_q, d_v])   lse (written): [n] (pair: [n_q]), may be NULL.
+ *   All have the dtype of x.   options: SCALE (unset: 1), CAUSAL, CAUSAL_OFFSET, CHECK_FINITE.   report: may be NULL.
+ * Time O(n^2 (m + d_v)), memory beyond the arrays O(n m).
+ * Owns:    arrays are the caller's.
+ * Errors:  as subquad_attention.
+ * Threads: one call at a time per context; any number of calls may use one sparsifier.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_sparsifier_attention(subquad_context* context, const subquad_options* options,
+                                                        const subquad_sparsifier* sparsifier, const subquad_array* v,
+                                                        const subquad_array* o, const subquad_array* lse, subquad_report* report);
+
+/* The true error of the softmax, with P = softmax(scale X X') and P~ that of the sparsifier (for a pair: of Q K'):
+ *   error_out = max |P~_ij - P_ij|,   ratio_out = max exp |log P~_ij - log P_ij|, at most the ratio bound.
+ * For small n: time O(n^2 d), memory O(n^2).
+ *   x: the matrix that was sparsified (the queries of a pair)   k: the keys of a pair, else NULL
+ *   options: SCALE (unset: 1), CHECK_FINITE. Either *_out may be NULL.
+ * Owns:    nothing is kept.
+ * Errors:  as subquad_leverage_scores; SHAPE, DTYPE or CONFLICT where x and k are not what was sparsified.
+ * Threads: one call at a time per context.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_sparsifier_softmax_error(subquad_context* context, const subquad_options* options,
+                                                            const subquad_sparsifier* sparsifier, const subquad_matrix* x,
+                                                            const subquad_matrix* k, double* error_out, double* ratio_out);
+
+/* ---- 11. Partial results -------------------------------------------------------------------------------------- */
 
 /* Join attention over disjoint sets of keys, each computed by its own call (see KEY_OFFSET):
  *   lse[i] = log sum_p exp(lse_p[i]),   o[i,:] = sum_p exp(lse_p[i] - lse[i]) o_p[i,:];   0 and -inf where every lse_p is -inf.
@@ -808,7 +1074,7 @@ SUBQUAD_API subquad_status subquad_attention_merge(subquad_context* context, con
                                                    const subquad_array* o_parts, const subquad_array* lse_parts,
                                                    const subquad_array* o, const subquad_array* lse);
 
-/* ---- 11. Test data ------------------------------------------------------------------------------------------- */
+/* ---- 12. Test data ------------------------------------------------------------------------------------------- */
 
 /* Fill an array with reproducible numbers: element number i in row-major order is a pure function of (seed, stream, i),
  *   x[i] = low + (high - low) u,   u = w / 2^24 with w the top 24 bits of word i mod 4 of Philox4x32-10(counter = (i / 4,

@@ -64,7 +64,8 @@ class Tables:
     statuses: list[Entry]
     types: list[Entry]
     dtypes: list[Dtype]
-    methods: list[Entry]
+    choices: dict[str, list[Entry]]  # by the name that options have for their type
+    layouts: list[Entry]
     options: list[Option]
     report_keys: list[ReportKey]
     version: Version
@@ -72,9 +73,9 @@ class Tables:
     def prefixed(self) -> dict[str, Entry]:
         """Every entry by the full name that it has in the C header."""
         groups = {
-            "SUBQUAD_": [*self.statuses, *self.dtypes],
+            "SUBQUAD_": [*self.statuses, *self.dtypes, *self.layouts],
             "SUBQUAD_TYPE_": self.types,
-            "SUBQUAD_METHOD_": self.methods,
+            **{f"SUBQUAD_{name.upper()}_": entries for name, entries in self.choices.items()},
             "SUBQUAD_OPTION_": self.options,
             "SUBQUAD_REPORT_": self.report_keys,
         }
@@ -89,14 +90,17 @@ def load(folder: Path) -> Tables:
         return tomllib.loads((folder / f"{table}.toml").read_text())[key]
 
     types = [Entry(r["name"], r["id"], r["doc"]) for r in rows("types", "type")]
-    methods = [Entry(r["name"], r["id"], r["doc"]) for r in rows("methods", "method")]
-    choices = {"method": methods}
+    choices = {
+        name: [Entry(r["name"], r["id"], r["doc"]) for r in rows(name + "s", name)]
+        for name in ("method", "sparsifier", "score", "certificate")
+    }
     version = Version(**tomllib.loads((folder / "version.toml").read_text()))
     tables = Tables(
         statuses=[Entry(r["name"], r["code"], r["message"]) for r in rows("status", "status")],
         types=types,
         dtypes=[Dtype(r["name"], r["id"], r["doc"], r["bytes"]) for r in rows("dtypes", "dtype")],
-        methods=methods,
+        choices=choices,
+        layouts=[Entry(r["name"], r["id"], r["doc"]) for r in rows("layouts", "layout")],
         options=[_option(r, choices) for r in rows("options", "option")],
         report_keys=[_report_key(r) for r in rows("report", "key")],
         version=version,
@@ -141,7 +145,10 @@ def _option(row: dict, choices: dict[str, list[Entry]]) -> Option:
 
 def _validate(tables: Tables) -> None:
     names = list(tables.prefixed())
-    groups = [tables.statuses, tables.types, tables.dtypes, tables.methods, tables.options, tables.report_keys]
+    groups = [
+        *(tables.statuses, tables.types, tables.dtypes, tables.layouts),
+        *(*tables.choices.values(), tables.options, tables.report_keys),
+    ]
     if len(names) != sum(map(len, groups)):
         raise TableError("two rows share a name")
     for group in groups:

@@ -70,7 +70,7 @@ def emit(header: Header, tables: Tables) -> str:
             [f'{k.value}, "{k.name.lower()}", {tables.type_id(k.type)}, "{k.doc}"' for k in tables.report_keys],
         ),
         _array("Dtype", [f'{d.value}, "{d.name.lower()}", {d.bytes}' for d in tables.dtypes]),
-        _array("Method", [f'{m.value}, "{m.name.lower()}", "{m.doc}"' for m in tables.methods]),
+        _array("Method", [f'{m.value}, "{m.name.lower()}", "{m.doc}"' for m in tables.choices["method"]]),
         "}  // namespace subquad::tables\n",
     ]
     return "\n".join(parts)

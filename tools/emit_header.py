@@ -15,7 +15,11 @@ def emit(header: str, tables: Tables) -> str:
         "status": _enum("SUBQUAD_", tables.statuses),
         "version": _version(tables),
         "dtypes": _enum("SUBQUAD_", tables.dtypes),
-        "methods": _enum("SUBQUAD_METHOD_", tables.methods),
+        "layouts": _enum("SUBQUAD_", tables.layouts),
+        **{
+            f"{name}s": _enum(f"SUBQUAD_{name.upper()}_", entries)
+            for name, entries in tables.choices.items()
+        },
         "options": _options(tables),
         "types": _enum("SUBQUAD_TYPE_", tables.types),
         "report": _enum("SUBQUAD_REPORT_", tables.report_keys, lambda key: f"{key.type.lower()}: {key.doc}"),
@@ -63,7 +67,7 @@ def _options(tables: Tables) -> str:
 def _facts(option: Option, tables: Tables) -> str:
     default = "unset" if option.default is None else f"default {option.default}"
     if option.choices is not None:
-        names = {entry.value: entry.name for entry in getattr(tables, option.choices + "s")}
+        names = {entry.value: entry.name for entry in tables.choices[option.choices]}
         if option.default is None:
             return f"{option.choices}, unset"
         return f"{option.choices}, default SUBQUAD_{option.choices.upper()}_{names[option.default]}"

@@ -16,7 +16,7 @@ CONTRACT = f"""\
 #
 # The file that includes this one defines first
 #   _symbol(name::Symbol)::Ptr{{Cvoid}}   address of a function of the loaded library
-#   SubquadArray                        an isbits struct laid out as C's subquad_array
+#   SubquadArray, SubquadSparse         isbits structs laid out as C's subquad_array and subquad_sparse
 # The functions below are raw: they take and return what C does, check nothing, and keep nothing alive. A pointer
 # argument takes a pointer, C_NULL, a Ref or an Array. Texts are returned as Cstring.
 """
@@ -56,7 +56,7 @@ def _type(ctype: CType, header: Header) -> str:
     if ctype.base in SCALARS:
         name = SCALARS[ctype.base]
     elif any(ctype.base == struct.name and struct.fields for struct in header.structs):
-        name = "SubquadArray"
+        name = ctype.base.title().replace("_", "")
     else:
         name = ctype.base
     return "Ptr{" * ctype.pointers + name + "}" * ctype.pointers

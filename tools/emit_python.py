@@ -15,7 +15,11 @@ def emit(header: Header, tables: Tables) -> str:
     classes = [
         _enum("Status", "What a call returned.", tables.statuses),
         _enum("Dtype", "Element type of an array.", tables.dtypes),
-        _enum("Method", "How attention is computed.", tables.methods),
+        _enum("Layout", "Layout of a sparse matrix.", tables.layouts),
+        _enum("Method", "How attention is computed.", tables.choices["method"]),
+        _enum("Sparsifier", "How a sparsifier is found.", tables.choices["sparsifier"]),
+        _enum("Score", "How leverage scores are computed.", tables.choices["score"]),
+        _enum("Certificate", "How the error of a sparsifier is measured.", tables.choices["certificate"]),
         _enum("Option", "Settings of a call.", tables.options),
         _enum("ReportKey", "Entries of a report.", tables.report_keys),
         _enum("ValueType", "Type of an option or of a report's value.", tables.types),

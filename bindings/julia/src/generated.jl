@@ -2,7 +2,7 @@
 #
 # The file that includes this one defines first
 #   _symbol(name::Symbol)::Ptr{Cvoid}   address of a function of the loaded library
-#   SubquadArray                        an isbits struct laid out as C's subquad_array
+#   SubquadArray, SubquadSparse         isbits structs laid out as C's subquad_array and subquad_sparse
 # The functions below are raw: they take and return what C does, check nothing, and keep nothing alive. A pointer
 # argument takes a pointer, C_NULL, a Ref or an Array. Texts are returned as Cstring.
 
@@ -99,8 +99,20 @@ const SUBQUAD_OPTION_CUMULATIVE = Int32(54)
 const SUBQUAD_OPTION_STRICT_CAUSAL = Int32(55)
 # How gradients by method conv_basis are computed: SUBQUAD_METHOD_EXACT or SUBQUAD_METHOD_CONV_BASIS. Unset: the faster.
 const SUBQUAD_OPTION_BACKWARD = Int32(56)
-# Seed of what is sampled: the rows on which a fit measures its error.
+# Seed of what is sampled: the rows on which a fit measures its error, the columns of a sparsifier, sketches.
 const SUBQUAD_OPTION_SEED = Int32(57)
+# How a sparsifier is found: one of SUBQUAD_SPARSIFIER_*.
+const SUBQUAD_OPTION_SPARSIFY_METHOD = Int32(60)
+# Most distinct columns of a sparsifier (m). Give it or sparsify_eps.
+const SUBQUAD_OPTION_SPARSIFY_COLUMNS = Int32(61)
+# Error asked of a sparsifier (e); the number of columns follows from it.
+const SUBQUAD_OPTION_SPARSIFY_EPS = Int32(62)
+# Probability that what is random misses what it promises: sparsify_eps, the factor of sketched scores.
+const SUBQUAD_OPTION_SPARSIFY_DELTA = Int32(63)
+# How the error of a sparsifier is measured: one of SUBQUAD_CERTIFICATE_*.
+const SUBQUAD_OPTION_SPARSIFY_CERTIFY = Int32(64)
+# How leverage scores are computed: SUBQUAD_SCORE_EXACT or SUBQUAD_SCORE_SKETCH. Unset: what takes less time.
+const SUBQUAD_OPTION_SPARSIFY_SCORES = Int32(65)
 # 0 or 1
 const SUBQUAD_TYPE_BOOL = Int32(1)
 # int64_t
@@ -141,6 +153,36 @@ const SUBQUAD_REPORT_ERROR_MAX = Int32(27)
 const SUBQUAD_REPORT_SAMPLED_ROWS = Int32(28)
 # 2 tanh(conv_eps): bound of |O~ - O| / max|V| where the recovery's conditions hold
 const SUBQUAD_REPORT_ERROR_BOUND = Int32(29)
+# rank of x: singular values above roundoff once its rows are scaled to norm 1
+const SUBQUAD_REPORT_RANK = Int32(30)
+# condition number of x on its range, rows scaled to norm 1, to within a small factor
+const SUBQUAD_REPORT_CONDITION = Int32(31)
+# columns of y, all distinct
+const SUBQUAD_REPORT_WIDTH = Int32(32)
+# steps of the deterministic method
+const SUBQUAD_REPORT_STEPS = Int32(33)
+# least e with (1-e) x x' <= y y' <= (1+e) x x' on the range of x; a lower estimate of it where certificate says so
+const SUBQUAD_REPORT_EPSILON = Int32(34)
+# how epsilon was measured: exact or estimate
+const SUBQUAD_REPORT_CERTIFICATE = Int32(35)
+# what theory promises of epsilon: always (deterministic, gram), or with probability 1 - sparsify_delta (leverage)
+const SUBQUAD_REPORT_EPSILON_BOUND = Int32(36)
+# how leverage scores were computed: exact or sketch
+const SUBQUAD_REPORT_SCORES = Int32(37)
+# all scores at once are within this factor of the exact ones with probability 1 - sparsify_delta
+const SUBQUAD_REPORT_SCORE_FACTOR = Int32(38)
+# rows of the sketch of x'; 0 when x' itself has fewer
+const SUBQUAD_REPORT_SKETCH_ROWS = Int32(39)
+# Gaussian vectors that scores were projected on; 0 when norms were computed in full
+const SUBQUAD_REPORT_PROJECTIONS = Int32(40)
+# passes over x
+const SUBQUAD_REPORT_PASSES = Int32(41)
+# wall time of the selection in seconds
+const SUBQUAD_REPORT_SECONDS_SELECT = Int32(42)
+# wall time of the certificate in seconds
+const SUBQUAD_REPORT_SECONDS_CERTIFY = Int32(43)
+# epsilon of the deterministic method's own weights, before they were improved
+const SUBQUAD_REPORT_EPSILON_BARRIERS = Int32(44)
 # version of the library
 const SUBQUAD_REPORT_VERSION = Int32(50)
 # SIMD targets that this build and processor offer, best first
@@ -155,6 +197,28 @@ const SUBQUAD_REPORT_BLAS_WARNING = Int32(54)
 const SUBQUAD_REPORT_FFTW_VERSION = Int32(55)
 # version of Armadillo
 const SUBQUAD_REPORT_ARMADILLO_VERSION = Int32(56)
+# compressed sparse columns: offsets of the columns, row index of each nonzero
+const SUBQUAD_CSC = Int32(1)
+# compressed sparse rows: offsets of the rows, column index of each nonzero, increasing within a row
+const SUBQUAD_CSR = Int32(2)
+# columns sampled by their leverage scores; O~(nonzeros + n^3)
+const SUBQUAD_SPARSIFIER_LEVERAGE = Int32(1)
+# columns chosen by barriers, one per step; O(min(sum nnz^2, d n^2) + n^4)
+const SUBQUAD_SPARSIFIER_DETERMINISTIC = Int32(2)
+# a square-root factor of x x', exact, not made of columns; O(d n^2)
+const SUBQUAD_SPARSIFIER_GRAM = Int32(3)
+# by whitening x; O(d n^2)
+const SUBQUAD_SCORE_EXACT = Int32(1)
+# by whitening a sketch of x and projecting on a few Gaussian vectors; O~(nonzeros + n^3)
+const SUBQUAD_SCORE_SKETCH = Int32(2)
+# not at all
+const SUBQUAD_CERTIFICATE_NONE = Int32(0)
+# exactly where that costs less than the selection did, else by an estimate
+const SUBQUAD_CERTIFICATE_AUTO = Int32(1)
+# by an eigenvalue decomposition of the whitened y y'; O(d n^2)
+const SUBQUAD_CERTIFICATE_EXACT = Int32(2)
+# by a few Lanczos steps: a lower estimate, O(nonzeros) each
+const SUBQUAD_CERTIFICATE_ESTIMATE = Int32(3)
 
 # Every constant above, for the check against the library that was loaded.
 const CONSTANTS = Dict{String,Int64}(
@@ -207,6 +271,12 @@ const CONSTANTS = Dict{String,Int64}(
     "SUBQUAD_OPTION_STRICT_CAUSAL" => SUBQUAD_OPTION_STRICT_CAUSAL,
     "SUBQUAD_OPTION_BACKWARD" => SUBQUAD_OPTION_BACKWARD,
     "SUBQUAD_OPTION_SEED" => SUBQUAD_OPTION_SEED,
+    "SUBQUAD_OPTION_SPARSIFY_METHOD" => SUBQUAD_OPTION_SPARSIFY_METHOD,
+    "SUBQUAD_OPTION_SPARSIFY_COLUMNS" => SUBQUAD_OPTION_SPARSIFY_COLUMNS,
+    "SUBQUAD_OPTION_SPARSIFY_EPS" => SUBQUAD_OPTION_SPARSIFY_EPS,
+    "SUBQUAD_OPTION_SPARSIFY_DELTA" => SUBQUAD_OPTION_SPARSIFY_DELTA,
+    "SUBQUAD_OPTION_SPARSIFY_CERTIFY" => SUBQUAD_OPTION_SPARSIFY_CERTIFY,
+    "SUBQUAD_OPTION_SPARSIFY_SCORES" => SUBQUAD_OPTION_SPARSIFY_SCORES,
     "SUBQUAD_TYPE_BOOL" => SUBQUAD_TYPE_BOOL,
     "SUBQUAD_TYPE_INT" => SUBQUAD_TYPE_INT,
     "SUBQUAD_TYPE_FLOAT" => SUBQUAD_TYPE_FLOAT,
@@ -227,6 +297,21 @@ const CONSTANTS = Dict{String,Int64}(
     "SUBQUAD_REPORT_ERROR_MAX" => SUBQUAD_REPORT_ERROR_MAX,
     "SUBQUAD_REPORT_SAMPLED_ROWS" => SUBQUAD_REPORT_SAMPLED_ROWS,
     "SUBQUAD_REPORT_ERROR_BOUND" => SUBQUAD_REPORT_ERROR_BOUND,
+    "SUBQUAD_REPORT_RANK" => SUBQUAD_REPORT_RANK,
+    "SUBQUAD_REPORT_CONDITION" => SUBQUAD_REPORT_CONDITION,
+    "SUBQUAD_REPORT_WIDTH" => SUBQUAD_REPORT_WIDTH,
+    "SUBQUAD_REPORT_STEPS" => SUBQUAD_REPORT_STEPS,
+    "SUBQUAD_REPORT_EPSILON" => SUBQUAD_REPORT_EPSILON,
+    "SUBQUAD_REPORT_CERTIFICATE" => SUBQUAD_REPORT_CERTIFICATE,
+    "SUBQUAD_REPORT_EPSILON_BOUND" => SUBQUAD_REPORT_EPSILON_BOUND,
+    "SUBQUAD_REPORT_SCORES" => SUBQUAD_REPORT_SCORES,
+    "SUBQUAD_REPORT_SCORE_FACTOR" => SUBQUAD_REPORT_SCORE_FACTOR,
+    "SUBQUAD_REPORT_SKETCH_ROWS" => SUBQUAD_REPORT_SKETCH_ROWS,
+    "SUBQUAD_REPORT_PROJECTIONS" => SUBQUAD_REPORT_PROJECTIONS,
+    "SUBQUAD_REPORT_PASSES" => SUBQUAD_REPORT_PASSES,
+    "SUBQUAD_REPORT_SECONDS_SELECT" => SUBQUAD_REPORT_SECONDS_SELECT,
+    "SUBQUAD_REPORT_SECONDS_CERTIFY" => SUBQUAD_REPORT_SECONDS_CERTIFY,
+    "SUBQUAD_REPORT_EPSILON_BARRIERS" => SUBQUAD_REPORT_EPSILON_BARRIERS,
     "SUBQUAD_REPORT_VERSION" => SUBQUAD_REPORT_VERSION,
     "SUBQUAD_REPORT_SIMD_TARGETS" => SUBQUAD_REPORT_SIMD_TARGETS,
     "SUBQUAD_REPORT_BLAS" => SUBQUAD_REPORT_BLAS,
@@ -234,6 +319,17 @@ const CONSTANTS = Dict{String,Int64}(
     "SUBQUAD_REPORT_BLAS_WARNING" => SUBQUAD_REPORT_BLAS_WARNING,
     "SUBQUAD_REPORT_FFTW_VERSION" => SUBQUAD_REPORT_FFTW_VERSION,
     "SUBQUAD_REPORT_ARMADILLO_VERSION" => SUBQUAD_REPORT_ARMADILLO_VERSION,
+    "SUBQUAD_CSC" => SUBQUAD_CSC,
+    "SUBQUAD_CSR" => SUBQUAD_CSR,
+    "SUBQUAD_SPARSIFIER_LEVERAGE" => SUBQUAD_SPARSIFIER_LEVERAGE,
+    "SUBQUAD_SPARSIFIER_DETERMINISTIC" => SUBQUAD_SPARSIFIER_DETERMINISTIC,
+    "SUBQUAD_SPARSIFIER_GRAM" => SUBQUAD_SPARSIFIER_GRAM,
+    "SUBQUAD_SCORE_EXACT" => SUBQUAD_SCORE_EXACT,
+    "SUBQUAD_SCORE_SKETCH" => SUBQUAD_SCORE_SKETCH,
+    "SUBQUAD_CERTIFICATE_NONE" => SUBQUAD_CERTIFICATE_NONE,
+    "SUBQUAD_CERTIFICATE_AUTO" => SUBQUAD_CERTIFICATE_AUTO,
+    "SUBQUAD_CERTIFICATE_EXACT" => SUBQUAD_CERTIFICATE_EXACT,
+    "SUBQUAD_CERTIFICATE_ESTIMATE" => SUBQUAD_CERTIFICATE_ESTIMATE,
 )
 
 # What every function returns. Codes are pinned and never reused.
@@ -258,11 +354,26 @@ struct subquad_report end
 # A basis is read-only once made: share it between threads. It keeps its own copy of everything.
 struct subquad_conv_basis end
 
+# Where the columns of a matrix are read from: a dense array, a sparse matrix, or a function that writes blocks of them. It
+# holds views: what it was made of must outlive it, and may change between calls. Read-only: any number of calls may share it.
+struct subquad_matrix end
+
+# Columns of x with weights, or a factor, that stand for x in softmax(scale X X').
+struct subquad_sparsifier end
+
 # Asked about every 20 ms (at least every 50 ms) during long calls, always on the calling thread.
 # fraction: how much of the work is done, in [0, 1]; it never falls, and is 0 while inputs are checked and prepared.
 # Return 0 to go on, anything else to cancel.
 # (user::Ptr{Cvoid}, fraction::Float64)::Int32
 const subquad_callback = Ptr{Cvoid}
+
+# Writes the columns first .. first + count - 1 of a matrix to `block`, column after column: entry i of column first + c at
+# block[c * rows + i], in the matrix's dtype. Called on the thread that made the call, never twice at once. Methods LEVERAGE and
+# GRAM and leverage scores ask for all columns in order, and do so twice; DETERMINISTIC then asks again for some blocks, in any
+# order. The same columns must be written every time.
+# Return 0 to go on, anything else to cancel.
+# (user::Ptr{Cvoid}, first::Int64, count::Int64, block::Ptr{Cvoid})::Int32
+const subquad_column_blocks = Ptr{Cvoid}
 
 """
     subquad_status_name(status)
@@ -1377,6 +1488,327 @@ function subquad_wisdom_import(text)
         subquad_status,
         (Cstring,),
         text
+    )
+end
+
+"""
+    subquad_matrix_from_dense(x, matrix_out)
+
+```text
+A matrix from a dense array.
+  x: [n, d], float32 or float64, any strides (row-major and column-major are equally good).
+Owns:    *matrix_out is the caller's; x's data must outlive it.
+Errors:  SUBQUAD_ERR_NULL, SHAPE, DTYPE, STRIDE, SIZE, MEMORY; then *matrix_out = NULL.
+Threads: any.
+Since:   0.1
+```
+"""
+function subquad_matrix_from_dense(x, matrix_out)
+    return ccall(
+        _symbol(:subquad_matrix_from_dense),
+        subquad_status,
+        (Ptr{SubquadArray}, Ptr{Ptr{subquad_matrix}}),
+        x, matrix_out
+    )
+end
+
+"""
+    subquad_matrix_from_sparse(x, matrix_out)
+
+```text
+A matrix from a sparse one. Offsets and indices are checked by every call that reads the matrix, not here.
+Owns:    *matrix_out is the caller's; the data of x must outlive it.
+Errors:  SUBQUAD_ERR_NULL, VALUE (layout, index_base), SHAPE (a negative extent), DTYPE, STRIDE (misaligned), SIZE, MEMORY;
+         then *matrix_out = NULL.
+Threads: any.
+Since:   0.1
+```
+"""
+function subquad_matrix_from_sparse(x, matrix_out)
+    return ccall(
+        _symbol(:subquad_matrix_from_sparse),
+        subquad_status,
+        (Ptr{SubquadSparse}, Ptr{Ptr{subquad_matrix}}),
+        x, matrix_out
+    )
+end
+
+"""
+    subquad_matrix_from_blocks(rows, columns, dtype, block_columns, blocks, user, matrix_out)
+
+```text
+A matrix from a function that writes blocks of columns, for data that does not fit into memory.
+  rows, columns: its extents   dtype: SUBQUAD_FLOAT32 or SUBQUAD_FLOAT64
+  block_columns: most columns to ask for at once; 0 leaves it to the library (about 8 MiB).
+Owns:    *matrix_out is the caller's; user is passed through, and must stay valid while calls use the matrix.
+Errors:  SUBQUAD_ERR_NULL, VALUE (block_columns negative), SHAPE (a negative extent), DTYPE, SIZE, MEMORY; then *matrix_out =
+         NULL.
+Threads: any.
+Since:   0.1
+```
+"""
+function subquad_matrix_from_blocks(rows, columns, dtype, block_columns, blocks, user, matrix_out)
+    return ccall(
+        _symbol(:subquad_matrix_from_blocks),
+        subquad_status,
+        (Int64, Int64, Int32, Int64, subquad_column_blocks, Ptr{Cvoid}, Ptr{Ptr{subquad_matrix}}),
+        rows, columns, dtype, block_columns, blocks, user, matrix_out
+    )
+end
+
+"""
+    subquad_matrix_destroy(matrix)
+
+```text
+Release a matrix. NULL is fine.
+Owns:    ends the caller's ownership; what it was made of stays.
+Errors:  cannot fail.
+Threads: not while another call uses it.
+Since:   0.1
+```
+"""
+function subquad_matrix_destroy(matrix)
+    return ccall(
+        _symbol(:subquad_matrix_destroy),
+        Cvoid,
+        (Ptr{subquad_matrix},),
+        matrix
+    )
+end
+
+"""
+    subquad_leverage_scores(context, options, x, scores, report)
+
+```text
+Leverage scores of the columns of x: tau_j = x_j' (X X')^+ x_j = |W' x_j|^2 with W' X X' W = 1.
+  scores (written): float64 [d]
+  options: SPARSIFY_SCORES (EXACT, SKETCH; unset: what takes less time), SPARSIFY_DELTA, SEED, CHECK_FINITE.
+  By sketch they are random, and all at once within the report's SCORE_FACTOR of the exact ones with probability 1 - delta; the
+  sketch is made and orthogonalised by QR, never squaring the condition of X.
+  report: may be NULL; SCORES, RANK, CONDITION, SCORE_FACTOR, SKETCH_ROWS, PROJECTIONS, PASSES.
+Owns:    arrays are the caller's.
+Errors:  SUBQUAD_ERR_NULL, SHAPE, DTYPE, STRIDE, ALIAS, SIZE, VALUE (sparse offsets or indices out of order or range),
+         NONFINITE, OVERFLOW (the squared norm of a row), MEMORY, WORKSPACE, BUSY, THREADS, CANCELLED.
+Threads: one call at a time per context. The same bits for any number of its threads.
+Since:   0.1
+```
+"""
+function subquad_leverage_scores(context, options, x, scores, report)
+    return ccall(
+        _symbol(:subquad_leverage_scores),
+        subquad_status,
+        (Ptr{subquad_context}, Ptr{subquad_options}, Ptr{subquad_matrix}, Ptr{SubquadArray}, Ptr{subquad_report}),
+        context, options, x, scores, report
+    )
+end
+
+"""
+    subquad_sparsify(context, options, x, sparsifier_out, report)
+
+```text
+Sparsify x [SPARS]. Y[:, i] = sqrt(weights[i]) X[:, indices[i]], m distinct columns:
+  LEVERAGE       column j is kept with probability p_j = 1 - exp(-T tau_j) and weight 1 / p_j, tau_j its leverage score, exact
+                 or by sketch. With SPARSIFY_COLUMNS, T is such that m = SPARSIFY_COLUMNS (fewer where x has fewer that are not
+                 zero); with SPARSIFY_EPS, T is large enough for a certificate of at most eps with probability 1 - delta. The
+                 same columns for any number of threads.
+  DETERMINISTIC  c rank(X) steps choose columns by barriers: e <= 2 sqrt(c) / (c + 1), always. With SPARSIFY_COLUMNS, m is at
+                 most that many steps, more than the rank; with SPARSIFY_EPS, c is the least that gives e <= eps.
+  GRAM           Y has rank(X) columns, which are not those of X, and e is round-off times the condition number.
+  m >= d returns X itself, with weights 1.
+  options: SPARSIFY_METHOD; SPARSIFY_COLUMNS or SPARSIFY_EPS, not both, neither with GRAM; SPARSIFY_DELTA, SPARSIFY_CERTIFY,
+           SEED, CHECK_FINITE.
+  report: may be NULL; RANK, CONDITION, WIDTH, STEPS, EPSILON, CERTIFICATE, EPSILON_BOUND, SCORES, SKETCH_ROWS, PROJECTIONS,
+          PASSES, SECONDS_SELECT, SECONDS_CERTIFY, EPSILON_BARRIERS.
+Owns:    *sparsifier_out is the caller's; it keeps its own copy of Y, and nothing of x.
+Errors:  as subquad_leverage_scores; CONFLICT (none or both of columns and eps), VALUE (columns <= rank for DETERMINISTIC),
+         UNSUPPORTED (CERTIFY ESTIMATE for a matrix of blocks, which is read twice only); then *sparsifier_out = NULL.
+Threads: one call at a time per context.
+Since:   0.1
+```
+"""
+function subquad_sparsify(context, options, x, sparsifier_out, report)
+    return ccall(
+        _symbol(:subquad_sparsify),
+        subquad_status,
+        (Ptr{subquad_context}, Ptr{subquad_options}, Ptr{subquad_matrix}, Ptr{Ptr{subquad_sparsifier}},
+        Ptr{subquad_report}),
+        context, options, x, sparsifier_out, report
+    )
+end
+
+"""
+    subquad_sparsify_pair(context, options, q, k, sparsifier_out, report)
+
+```text
+Sparsify queries and keys together, for softmax(scale Q K'): the columns of X = [Q; K].
+  q: n_q x d   k: n_k x d, the same dtype; dense, sparse or in blocks, each as it is.
+  Everything else as subquad_sparsify; the first n_q rows of Y are Y_q, the rest Y_k.
+Owns:    *sparsifier_out is the caller's.
+Errors:  as subquad_sparsify; SHAPE when q and k have different numbers of columns, DTYPE when their dtypes differ.
+Threads: one call at a time per context.
+Since:   0.1
+```
+"""
+function subquad_sparsify_pair(context, options, q, k, sparsifier_out, report)
+    return ccall(
+        _symbol(:subquad_sparsify_pair),
+        subquad_status,
+        (Ptr{subquad_context}, Ptr{subquad_options}, Ptr{subquad_matrix}, Ptr{subquad_matrix},
+        Ptr{Ptr{subquad_sparsifier}}, Ptr{subquad_report}),
+        context, options, q, k, sparsifier_out, report
+    )
+end
+
+"""
+    subquad_sparsifier_destroy(sparsifier)
+
+```text
+Release a sparsifier. NULL is fine.
+Owns:    ends the caller's ownership.
+Errors:  cannot fail.
+Threads: not while another call uses it.
+Since:   0.1
+```
+"""
+function subquad_sparsifier_destroy(sparsifier)
+    return ccall(
+        _symbol(:subquad_sparsifier_destroy),
+        Cvoid,
+        (Ptr{subquad_sparsifier},),
+        sparsifier
+    )
+end
+
+"""
+    subquad_sparsifier_describe(sparsifier, y_out, method_out, query_rows_out)
+
+```text
+What an array must be to take Y: y_out gets the dtype of x, ndim = 2, shape [n, m], row-major strides, and data = NULL.
+  method_out: SUBQUAD_SPARSIFIER_* that made it.   query_rows_out: n_q of a pair; -1 for a single matrix. Both may be NULL.
+Owns:    nothing.
+Errors:  SUBQUAD_ERR_NULL.
+Threads: any.
+Since:   0.1
+```
+"""
+function subquad_sparsifier_describe(sparsifier, y_out, method_out, query_rows_out)
+    return ccall(
+        _symbol(:subquad_sparsifier_describe),
+        subquad_status,
+        (Ptr{subquad_sparsifier}, Ptr{SubquadArray}, Ptr{Int32}, Ptr{Int64}),
+        sparsifier, y_out, method_out, query_rows_out
+    )
+end
+
+"""
+    subquad_sparsifier_get(sparsifier, indices, weights, y)
+
+```text
+Copy a sparsifier out.
+  indices (written): int64 [m], increasing, counted from 0   weights (written): float64 [m], positive   y (written): [n, m]
+  Each may be NULL. A sparsifier by GRAM has no indices and no weights, unless m >= d made it X itself.
+Owns:    the arrays are the caller's.
+Errors:  SUBQUAD_ERR_NULL, SHAPE, DTYPE, STRIDE, ALIAS, SIZE, UNSET (indices or weights of a GRAM sparsifier).
+Threads: any.
+Since:   0.1
+```
+"""
+function subquad_sparsifier_get(sparsifier, indices, weights, y)
+    return ccall(
+        _symbol(:subquad_sparsifier_get),
+        subquad_status,
+        (Ptr{subquad_sparsifier}, Ptr{SubquadArray}, Ptr{SubquadArray}, Ptr{SubquadArray}),
+        sparsifier, indices, weights, y
+    )
+end
+
+"""
+    subquad_sparsifier_certificate(sparsifier, epsilon_out, kind_out, radius_out)
+
+```text
+The certificate: e, how it was measured (SUBQUAD_CERTIFICATE_NONE, EXACT or ESTIMATE, the last a lower estimate), and r as at
+the top of this part. Without a certificate e is NaN. Each *_out may be NULL.
+Owns:    nothing.
+Errors:  SUBQUAD_ERR_NULL.
+Threads: any.
+Since:   0.1
+```
+"""
+function subquad_sparsifier_certificate(sparsifier, epsilon_out, kind_out, radius_out)
+    return ccall(
+        _symbol(:subquad_sparsifier_certificate),
+        subquad_status,
+        (Ptr{subquad_sparsifier}, Ptr{Float64}, Ptr{Int32}, Ptr{Float64}),
+        sparsifier, epsilon_out, kind_out, radius_out
+    )
+end
+
+"""
+    subquad_sparsifier_ratio_bound(sparsifier, scale, bound_out)
+
+```text
+exp(2 e |scale| r): every entry of softmax(scale Y Y') is within this factor of the true one, where e is exact.
+Owns:    nothing.
+Errors:  SUBQUAD_ERR_NULL, SUBQUAD_ERR_VALUE when scale is not finite, SUBQUAD_ERR_UNSET without a certificate.
+Threads: any.
+Since:   0.1
+```
+"""
+function subquad_sparsifier_ratio_bound(sparsifier, scale, bound_out)
+    return ccall(
+        _symbol(:subquad_sparsifier_ratio_bound),
+        subquad_status,
+        (Ptr{subquad_sparsifier}, Float64, Ptr{Float64}),
+        sparsifier, scale, bound_out
+    )
+end
+
+"""
+    subquad_sparsifier_attention(context, options, sparsifier, v, o, lse, report)
+
+```text
+Attention from a sparsifier, without an n x n array:   o = softmax(scale Y Y') v,   for a pair o = softmax(scale Y_q Y_k') v.
+  v: [n, d_v] (pair: [n_k, d_v])   o (written): [n, d_v] (pair: [n_q, d_v])   lse (written): [n] (pair: [n_q]), may be NULL.
+  All have the dtype of x.   options: SCALE (unset: 1), CAUSAL, CAUSAL_OFFSET, CHECK_FINITE.   report: may be NULL.
+Time O(n^2 (m + d_v)), memory beyond the arrays O(n m).
+Owns:    arrays are the caller's.
+Errors:  as subquad_attention.
+Threads: one call at a time per context; any number of calls may use one sparsifier.
+Since:   0.1
+```
+"""
+function subquad_sparsifier_attention(context, options, sparsifier, v, o, lse, report)
+    return ccall(
+        _symbol(:subquad_sparsifier_attention),
+        subquad_status,
+        (Ptr{subquad_context}, Ptr{subquad_options}, Ptr{subquad_sparsifier}, Ptr{SubquadArray}, Ptr{SubquadArray},
+        Ptr{SubquadArray}, Ptr{subquad_report}),
+        context, options, sparsifier, v, o, lse, report
+    )
+end
+
+"""
+    subquad_sparsifier_softmax_error(context, options, sparsifier, x, k, error_out, ratio_out)
+
+```text
+The true error of the softmax, with P = softmax(scale X X') and P~ that of the sparsifier (for a pair: of Q K'):
+  error_out = max |P~_ij - P_ij|,   ratio_out = max exp |log P~_ij - log P_ij|, at most the ratio bound.
+For small n: time O(n^2 d), memory O(n^2).
+  x: the matrix that was sparsified (the queries of a pair)   k: the keys of a pair, else NULL
+  options: SCALE (unset: 1), CHECK_FINITE. Either *_out may be NULL.
+Owns:    nothing is kept.
+Errors:  as subquad_leverage_scores; SHAPE, DTYPE or CONFLICT where x and k are not what was sparsified.
+Threads: one call at a time per context.
+Since:   0.1
+```
+"""
+function subquad_sparsifier_softmax_error(context, options, sparsifier, x, k, error_out, ratio_out)
+    return ccall(
+        _symbol(:subquad_sparsifier_softmax_error),
+        subquad_status,
+        (Ptr{subquad_context}, Ptr{subquad_options}, Ptr{subquad_sparsifier}, Ptr{subquad_matrix}, Ptr{subquad_matrix},
+        Ptr{Float64}, Ptr{Float64}),
+        context, options, sparsifier, x, k, error_out, ratio_out
     )
 end
 

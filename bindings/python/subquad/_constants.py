@@ -73,6 +73,16 @@ class Dtype(IntEnum):
     INT64 = 4
 
 
+class Layout(IntEnum):
+    """Layout of a sparse matrix."""
+
+    # compressed sparse columns: offsets of the columns, row index of each nonzero
+    CSC = 1
+    # compressed sparse rows: offsets of the rows, column index of each nonzero,
+    # increasing within a row
+    CSR = 2
+
+
 class Method(IntEnum):
     """How attention is computed."""
 
@@ -82,6 +92,40 @@ class Method(IntEnum):
     # causal attention with logits replaced by a conv basis, recovered or fitted; time
     # O(n (d + d_v)) times logarithms and bases
     CONV_BASIS = 2
+
+
+class Sparsifier(IntEnum):
+    """How a sparsifier is found."""
+
+    # columns sampled by their leverage scores; O~(nonzeros + n^3)
+    LEVERAGE = 1
+    # columns chosen by barriers, one per step; O(min(sum nnz^2, d n^2) + n^4)
+    DETERMINISTIC = 2
+    # a square-root factor of x x', exact, not made of columns; O(d n^2)
+    GRAM = 3
+
+
+class Score(IntEnum):
+    """How leverage scores are computed."""
+
+    # by whitening x; O(d n^2)
+    EXACT = 1
+    # by whitening a sketch of x and projecting on a few Gaussian vectors; O~(nonzeros +
+    # n^3)
+    SKETCH = 2
+
+
+class Certificate(IntEnum):
+    """How the error of a sparsifier is measured."""
+
+    # not at all
+    NONE = 0
+    # exactly where that costs less than the selection did, else by an estimate
+    AUTO = 1
+    # by an eigenvalue decomposition of the whitened y y'; O(d n^2)
+    EXACT = 2
+    # by a few Lanczos steps: a lower estimate, O(nonzeros) each
+    ESTIMATE = 3
 
 
 class Option(IntEnum):
@@ -132,8 +176,23 @@ class Option(IntEnum):
     # How gradients by method conv_basis are computed: SUBQUAD_METHOD_EXACT or
     # SUBQUAD_METHOD_CONV_BASIS. Unset: the faster.
     BACKWARD = 56
-    # Seed of what is sampled: the rows on which a fit measures its error.
+    # Seed of what is sampled: the rows on which a fit measures its error, the columns
+    # of a sparsifier, sketches.
     SEED = 57
+    # How a sparsifier is found: one of SUBQUAD_SPARSIFIER_*.
+    SPARSIFY_METHOD = 60
+    # Most distinct columns of a sparsifier (m). Give it or sparsify_eps.
+    SPARSIFY_COLUMNS = 61
+    # Error asked of a sparsifier (e); the number of columns follows from it.
+    SPARSIFY_EPS = 62
+    # Probability that what is random misses what it promises: sparsify_eps, the factor
+    # of sketched scores.
+    SPARSIFY_DELTA = 63
+    # How the error of a sparsifier is measured: one of SUBQUAD_CERTIFICATE_*.
+    SPARSIFY_CERTIFY = 64
+    # How leverage scores are computed: SUBQUAD_SCORE_EXACT or SUBQUAD_SCORE_SKETCH.
+    # Unset: what takes less time.
+    SPARSIFY_SCORES = 65
 
 
 class ReportKey(IntEnum):
@@ -176,6 +235,40 @@ class ReportKey(IntEnum):
     SAMPLED_ROWS = 28
     # 2 tanh(conv_eps): bound of |O~ - O| / max|V| where the recovery's conditions hold
     ERROR_BOUND = 29
+    # rank of x: singular values above roundoff once its rows are scaled to norm 1
+    RANK = 30
+    # condition number of x on its range, rows scaled to norm 1, to within a small
+    # factor
+    CONDITION = 31
+    # columns of y, all distinct
+    WIDTH = 32
+    # steps of the deterministic method
+    STEPS = 33
+    # least e with (1-e) x x' <= y y' <= (1+e) x x' on the range of x; a lower estimate
+    # of it where certificate says so
+    EPSILON = 34
+    # how epsilon was measured: exact or estimate
+    CERTIFICATE = 35
+    # what theory promises of epsilon: always (deterministic, gram), or with probability
+    # 1 - sparsify_delta (leverage)
+    EPSILON_BOUND = 36
+    # how leverage scores were computed: exact or sketch
+    SCORES = 37
+    # all scores at once are within this factor of the exact ones with probability 1 -
+    # sparsify_delta
+    SCORE_FACTOR = 38
+    # rows of the sketch of x'; 0 when x' itself has fewer
+    SKETCH_ROWS = 39
+    # Gaussian vectors that scores were projected on; 0 when norms were computed in full
+    PROJECTIONS = 40
+    # passes over x
+    PASSES = 41
+    # wall time of the selection in seconds
+    SECONDS_SELECT = 42
+    # wall time of the certificate in seconds
+    SECONDS_CERTIFY = 43
+    # epsilon of the deterministic method's own weights, before they were improved
+    EPSILON_BARRIERS = 44
     # version of the library
     VERSION = 50
     # SIMD targets that this build and processor offer, best first
@@ -256,6 +349,12 @@ CONSTANTS = {
     "SUBQUAD_OPTION_STRICT_CAUSAL": 55,
     "SUBQUAD_OPTION_BACKWARD": 56,
     "SUBQUAD_OPTION_SEED": 57,
+    "SUBQUAD_OPTION_SPARSIFY_METHOD": 60,
+    "SUBQUAD_OPTION_SPARSIFY_COLUMNS": 61,
+    "SUBQUAD_OPTION_SPARSIFY_EPS": 62,
+    "SUBQUAD_OPTION_SPARSIFY_DELTA": 63,
+    "SUBQUAD_OPTION_SPARSIFY_CERTIFY": 64,
+    "SUBQUAD_OPTION_SPARSIFY_SCORES": 65,
     "SUBQUAD_TYPE_BOOL": 1,
     "SUBQUAD_TYPE_INT": 2,
     "SUBQUAD_TYPE_FLOAT": 3,
@@ -276,6 +375,21 @@ CONSTANTS = {
     "SUBQUAD_REPORT_ERROR_MAX": 27,
     "SUBQUAD_REPORT_SAMPLED_ROWS": 28,
     "SUBQUAD_REPORT_ERROR_BOUND": 29,
+    "SUBQUAD_REPORT_RANK": 30,
+    "SUBQUAD_REPORT_CONDITION": 31,
+    "SUBQUAD_REPORT_WIDTH": 32,
+    "SUBQUAD_REPORT_STEPS": 33,
+    "SUBQUAD_REPORT_EPSILON": 34,
+    "SUBQUAD_REPORT_CERTIFICATE": 35,
+    "SUBQUAD_REPORT_EPSILON_BOUND": 36,
+    "SUBQUAD_REPORT_SCORES": 37,
+    "SUBQUAD_REPORT_SCORE_FACTOR": 38,
+    "SUBQUAD_REPORT_SKETCH_ROWS": 39,
+    "SUBQUAD_REPORT_PROJECTIONS": 40,
+    "SUBQUAD_REPORT_PASSES": 41,
+    "SUBQUAD_REPORT_SECONDS_SELECT": 42,
+    "SUBQUAD_REPORT_SECONDS_CERTIFY": 43,
+    "SUBQUAD_REPORT_EPSILON_BARRIERS": 44,
     "SUBQUAD_REPORT_VERSION": 50,
     "SUBQUAD_REPORT_SIMD_TARGETS": 51,
     "SUBQUAD_REPORT_BLAS": 52,
@@ -283,4 +397,15 @@ CONSTANTS = {
     "SUBQUAD_REPORT_BLAS_WARNING": 54,
     "SUBQUAD_REPORT_FFTW_VERSION": 55,
     "SUBQUAD_REPORT_ARMADILLO_VERSION": 56,
+    "SUBQUAD_CSC": 1,
+    "SUBQUAD_CSR": 2,
+    "SUBQUAD_SPARSIFIER_LEVERAGE": 1,
+    "SUBQUAD_SPARSIFIER_DETERMINISTIC": 2,
+    "SUBQUAD_SPARSIFIER_GRAM": 3,
+    "SUBQUAD_SCORE_EXACT": 1,
+    "SUBQUAD_SCORE_SKETCH": 2,
+    "SUBQUAD_CERTIFICATE_NONE": 0,
+    "SUBQUAD_CERTIFICATE_AUTO": 1,
+    "SUBQUAD_CERTIFICATE_EXACT": 2,
+    "SUBQUAD_CERTIFICATE_ESTIMATE": 3,
 }

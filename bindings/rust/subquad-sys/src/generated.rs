@@ -101,8 +101,20 @@ pub const SUBQUAD_OPTION_CUMULATIVE: i32 = 54;
 pub const SUBQUAD_OPTION_STRICT_CAUSAL: i32 = 55;
 /// How gradients by method conv_basis are computed: SUBQUAD_METHOD_EXACT or SUBQUAD_METHOD_CONV_BASIS. Unset: the faster.
 pub const SUBQUAD_OPTION_BACKWARD: i32 = 56;
-/// Seed of what is sampled: the rows on which a fit measures its error.
+/// Seed of what is sampled: the rows on which a fit measures its error, the columns of a sparsifier, sketches.
 pub const SUBQUAD_OPTION_SEED: i32 = 57;
+/// How a sparsifier is found: one of SUBQUAD_SPARSIFIER_*.
+pub const SUBQUAD_OPTION_SPARSIFY_METHOD: i32 = 60;
+/// Most distinct columns of a sparsifier (m). Give it or sparsify_eps.
+pub const SUBQUAD_OPTION_SPARSIFY_COLUMNS: i32 = 61;
+/// Error asked of a sparsifier (e); the number of columns follows from it.
+pub const SUBQUAD_OPTION_SPARSIFY_EPS: i32 = 62;
+/// Probability that what is random misses what it promises: sparsify_eps, the factor of sketched scores.
+pub const SUBQUAD_OPTION_SPARSIFY_DELTA: i32 = 63;
+/// How the error of a sparsifier is measured: one of SUBQUAD_CERTIFICATE_*.
+pub const SUBQUAD_OPTION_SPARSIFY_CERTIFY: i32 = 64;
+/// How leverage scores are computed: SUBQUAD_SCORE_EXACT or SUBQUAD_SCORE_SKETCH. Unset: what takes less time.
+pub const SUBQUAD_OPTION_SPARSIFY_SCORES: i32 = 65;
 /// 0 or 1
 pub const SUBQUAD_TYPE_BOOL: i32 = 1;
 /// int64_t
@@ -143,6 +155,36 @@ pub const SUBQUAD_REPORT_ERROR_MAX: i32 = 27;
 pub const SUBQUAD_REPORT_SAMPLED_ROWS: i32 = 28;
 /// 2 tanh(conv_eps): bound of |O~ - O| / max|V| where the recovery's conditions hold
 pub const SUBQUAD_REPORT_ERROR_BOUND: i32 = 29;
+/// rank of x: singular values above roundoff once its rows are scaled to norm 1
+pub const SUBQUAD_REPORT_RANK: i32 = 30;
+/// condition number of x on its range, rows scaled to norm 1, to within a small factor
+pub const SUBQUAD_REPORT_CONDITION: i32 = 31;
+/// columns of y, all distinct
+pub const SUBQUAD_REPORT_WIDTH: i32 = 32;
+/// steps of the deterministic method
+pub const SUBQUAD_REPORT_STEPS: i32 = 33;
+/// least e with (1-e) x x' <= y y' <= (1+e) x x' on the range of x; a lower estimate of it where certificate says so
+pub const SUBQUAD_REPORT_EPSILON: i32 = 34;
+/// how epsilon was measured: exact or estimate
+pub const SUBQUAD_REPORT_CERTIFICATE: i32 = 35;
+/// what theory promises of epsilon: always (deterministic, gram), or with probability 1 - sparsify_delta (leverage)
+pub const SUBQUAD_REPORT_EPSILON_BOUND: i32 = 36;
+/// how leverage scores were computed: exact or sketch
+pub const SUBQUAD_REPORT_SCORES: i32 = 37;
+/// all scores at once are within this factor of the exact ones with probability 1 - sparsify_delta
+pub const SUBQUAD_REPORT_SCORE_FACTOR: i32 = 38;
+/// rows of the sketch of x'; 0 when x' itself has fewer
+pub const SUBQUAD_REPORT_SKETCH_ROWS: i32 = 39;
+/// Gaussian vectors that scores were projected on; 0 when norms were computed in full
+pub const SUBQUAD_REPORT_PROJECTIONS: i32 = 40;
+/// passes over x
+pub const SUBQUAD_REPORT_PASSES: i32 = 41;
+/// wall time of the selection in seconds
+pub const SUBQUAD_REPORT_SECONDS_SELECT: i32 = 42;
+/// wall time of the certificate in seconds
+pub const SUBQUAD_REPORT_SECONDS_CERTIFY: i32 = 43;
+/// epsilon of the deterministic method's own weights, before they were improved
+pub const SUBQUAD_REPORT_EPSILON_BARRIERS: i32 = 44;
 /// version of the library
 pub const SUBQUAD_REPORT_VERSION: i32 = 50;
 /// SIMD targets that this build and processor offer, best first
@@ -157,6 +199,28 @@ pub const SUBQUAD_REPORT_BLAS_WARNING: i32 = 54;
 pub const SUBQUAD_REPORT_FFTW_VERSION: i32 = 55;
 /// version of Armadillo
 pub const SUBQUAD_REPORT_ARMADILLO_VERSION: i32 = 56;
+/// compressed sparse columns: offsets of the columns, row index of each nonzero
+pub const SUBQUAD_CSC: i32 = 1;
+/// compressed sparse rows: offsets of the rows, column index of each nonzero, increasing within a row
+pub const SUBQUAD_CSR: i32 = 2;
+/// columns sampled by their leverage scores; O~(nonzeros + n^3)
+pub const SUBQUAD_SPARSIFIER_LEVERAGE: i32 = 1;
+/// columns chosen by barriers, one per step; O(min(sum nnz^2, d n^2) + n^4)
+pub const SUBQUAD_SPARSIFIER_DETERMINISTIC: i32 = 2;
+/// a square-root factor of x x', exact, not made of columns; O(d n^2)
+pub const SUBQUAD_SPARSIFIER_GRAM: i32 = 3;
+/// by whitening x; O(d n^2)
+pub const SUBQUAD_SCORE_EXACT: i32 = 1;
+/// by whitening a sketch of x and projecting on a few Gaussian vectors; O~(nonzeros + n^3)
+pub const SUBQUAD_SCORE_SKETCH: i32 = 2;
+/// not at all
+pub const SUBQUAD_CERTIFICATE_NONE: i32 = 0;
+/// exactly where that costs less than the selection did, else by an estimate
+pub const SUBQUAD_CERTIFICATE_AUTO: i32 = 1;
+/// by an eigenvalue decomposition of the whitened y y'; O(d n^2)
+pub const SUBQUAD_CERTIFICATE_EXACT: i32 = 2;
+/// by a few Lanczos steps: a lower estimate, O(nonzeros) each
+pub const SUBQUAD_CERTIFICATE_ESTIMATE: i32 = 3;
 
 /// Every numeric constant above, for the check against the library that was loaded.
 pub const CONSTANTS: &[(&str, i64)] = &[
@@ -233,6 +297,30 @@ pub const CONSTANTS: &[(&str, i64)] = &[
     ),
     ("SUBQUAD_OPTION_BACKWARD", SUBQUAD_OPTION_BACKWARD as i64),
     ("SUBQUAD_OPTION_SEED", SUBQUAD_OPTION_SEED as i64),
+    (
+        "SUBQUAD_OPTION_SPARSIFY_METHOD",
+        SUBQUAD_OPTION_SPARSIFY_METHOD as i64,
+    ),
+    (
+        "SUBQUAD_OPTION_SPARSIFY_COLUMNS",
+        SUBQUAD_OPTION_SPARSIFY_COLUMNS as i64,
+    ),
+    (
+        "SUBQUAD_OPTION_SPARSIFY_EPS",
+        SUBQUAD_OPTION_SPARSIFY_EPS as i64,
+    ),
+    (
+        "SUBQUAD_OPTION_SPARSIFY_DELTA",
+        SUBQUAD_OPTION_SPARSIFY_DELTA as i64,
+    ),
+    (
+        "SUBQUAD_OPTION_SPARSIFY_CERTIFY",
+        SUBQUAD_OPTION_SPARSIFY_CERTIFY as i64,
+    ),
+    (
+        "SUBQUAD_OPTION_SPARSIFY_SCORES",
+        SUBQUAD_OPTION_SPARSIFY_SCORES as i64,
+    ),
     ("SUBQUAD_TYPE_BOOL", SUBQUAD_TYPE_BOOL as i64),
     ("SUBQUAD_TYPE_INT", SUBQUAD_TYPE_INT as i64),
     ("SUBQUAD_TYPE_FLOAT", SUBQUAD_TYPE_FLOAT as i64),
@@ -271,6 +359,45 @@ pub const CONSTANTS: &[(&str, i64)] = &[
         "SUBQUAD_REPORT_ERROR_BOUND",
         SUBQUAD_REPORT_ERROR_BOUND as i64,
     ),
+    ("SUBQUAD_REPORT_RANK", SUBQUAD_REPORT_RANK as i64),
+    ("SUBQUAD_REPORT_CONDITION", SUBQUAD_REPORT_CONDITION as i64),
+    ("SUBQUAD_REPORT_WIDTH", SUBQUAD_REPORT_WIDTH as i64),
+    ("SUBQUAD_REPORT_STEPS", SUBQUAD_REPORT_STEPS as i64),
+    ("SUBQUAD_REPORT_EPSILON", SUBQUAD_REPORT_EPSILON as i64),
+    (
+        "SUBQUAD_REPORT_CERTIFICATE",
+        SUBQUAD_REPORT_CERTIFICATE as i64,
+    ),
+    (
+        "SUBQUAD_REPORT_EPSILON_BOUND",
+        SUBQUAD_REPORT_EPSILON_BOUND as i64,
+    ),
+    ("SUBQUAD_REPORT_SCORES", SUBQUAD_REPORT_SCORES as i64),
+    (
+        "SUBQUAD_REPORT_SCORE_FACTOR",
+        SUBQUAD_REPORT_SCORE_FACTOR as i64,
+    ),
+    (
+        "SUBQUAD_REPORT_SKETCH_ROWS",
+        SUBQUAD_REPORT_SKETCH_ROWS as i64,
+    ),
+    (
+        "SUBQUAD_REPORT_PROJECTIONS",
+        SUBQUAD_REPORT_PROJECTIONS as i64,
+    ),
+    ("SUBQUAD_REPORT_PASSES", SUBQUAD_REPORT_PASSES as i64),
+    (
+        "SUBQUAD_REPORT_SECONDS_SELECT",
+        SUBQUAD_REPORT_SECONDS_SELECT as i64,
+    ),
+    (
+        "SUBQUAD_REPORT_SECONDS_CERTIFY",
+        SUBQUAD_REPORT_SECONDS_CERTIFY as i64,
+    ),
+    (
+        "SUBQUAD_REPORT_EPSILON_BARRIERS",
+        SUBQUAD_REPORT_EPSILON_BARRIERS as i64,
+    ),
     ("SUBQUAD_REPORT_VERSION", SUBQUAD_REPORT_VERSION as i64),
     (
         "SUBQUAD_REPORT_SIMD_TARGETS",
@@ -289,6 +416,29 @@ pub const CONSTANTS: &[(&str, i64)] = &[
     (
         "SUBQUAD_REPORT_ARMADILLO_VERSION",
         SUBQUAD_REPORT_ARMADILLO_VERSION as i64,
+    ),
+    ("SUBQUAD_CSC", SUBQUAD_CSC as i64),
+    ("SUBQUAD_CSR", SUBQUAD_CSR as i64),
+    (
+        "SUBQUAD_SPARSIFIER_LEVERAGE",
+        SUBQUAD_SPARSIFIER_LEVERAGE as i64,
+    ),
+    (
+        "SUBQUAD_SPARSIFIER_DETERMINISTIC",
+        SUBQUAD_SPARSIFIER_DETERMINISTIC as i64,
+    ),
+    ("SUBQUAD_SPARSIFIER_GRAM", SUBQUAD_SPARSIFIER_GRAM as i64),
+    ("SUBQUAD_SCORE_EXACT", SUBQUAD_SCORE_EXACT as i64),
+    ("SUBQUAD_SCORE_SKETCH", SUBQUAD_SCORE_SKETCH as i64),
+    ("SUBQUAD_CERTIFICATE_NONE", SUBQUAD_CERTIFICATE_NONE as i64),
+    ("SUBQUAD_CERTIFICATE_AUTO", SUBQUAD_CERTIFICATE_AUTO as i64),
+    (
+        "SUBQUAD_CERTIFICATE_EXACT",
+        SUBQUAD_CERTIFICATE_EXACT as i64,
+    ),
+    (
+        "SUBQUAD_CERTIFICATE_ESTIMATE",
+        SUBQUAD_CERTIFICATE_ESTIMATE as i64,
     ),
 ];
 
@@ -364,11 +514,70 @@ pub struct subquad_conv_basis {
 }
 
 /// ```text
+/// A view of a sparse matrix that the caller owns: 64 bytes, fixed for ever (on platforms with 64-bit pointers). Entries of a
+/// row or column that name the same place twice add up. With CSC, `outer` below means columns and `inner` rows; with CSR the
+/// other way round.
+/// ```
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct subquad_sparse {
+    /// `offsets` of the C struct.
+    pub offsets: *const c_void,
+    /// `indices` of the C struct.
+    pub indices: *const c_void,
+    /// `values` of the C struct.
+    pub values: *const c_void,
+    /// `rows` of the C struct.
+    pub rows: i64,
+    /// `columns` of the C struct.
+    pub columns: i64,
+    /// `nonzeros` of the C struct.
+    pub nonzeros: i64,
+    /// `layout` of the C struct.
+    pub layout: i32,
+    /// `dtype` of the C struct.
+    pub dtype: i32,
+    /// `index_dtype` of the C struct.
+    pub index_dtype: i32,
+    /// `index_base` of the C struct.
+    pub index_base: i32,
+}
+
+/// ```text
+/// Where the columns of a matrix are read from: a dense array, a sparse matrix, or a function that writes blocks of them. It
+/// holds views: what it was made of must outlive it, and may change between calls. Read-only: any number of calls may share it.
+/// ```
+#[repr(C)]
+pub struct subquad_matrix {
+    _data: [u8; 0],
+    _marker: PhantomData<(*mut u8, PhantomPinned)>,
+}
+
+/// ```text
+/// Columns of x with weights, or a factor, that stand for x in softmax(scale X X').
+/// ```
+#[repr(C)]
+pub struct subquad_sparsifier {
+    _data: [u8; 0],
+    _marker: PhantomData<(*mut u8, PhantomPinned)>,
+}
+
+/// ```text
 /// Asked about every 20 ms (at least every 50 ms) during long calls, always on the calling thread.
 /// fraction: how much of the work is done, in [0, 1]; it never falls, and is 0 while inputs are checked and prepared.
 /// Return 0 to go on, anything else to cancel.
 /// ```
 pub type subquad_callback = Option<unsafe extern "C" fn(user: *mut c_void, fraction: f64) -> i32>;
+
+/// ```text
+/// Writes the columns first .. first + count - 1 of a matrix to `block`, column after column: entry i of column first + c at
+/// block[c * rows + i], in the matrix's dtype. Called on the thread that made the call, never twice at once. Methods LEVERAGE and
+/// GRAM and leverage scores ask for all columns in order, and do so twice; DETERMINISTIC then asks again for some blocks, in any
+/// order. The same columns must be written every time.
+/// Return 0 to go on, anything else to cancel.
+/// ```
+pub type subquad_column_blocks =
+    Option<unsafe extern "C" fn(user: *mut c_void, first: i64, count: i64, block: *mut c_void) -> i32>;
 
 unsafe extern "C" {
     /// ```text
@@ -1116,6 +1325,237 @@ unsafe extern "C" {
     /// Since:   0.1
     /// ```
     pub fn subquad_wisdom_import(text: *const c_char) -> subquad_status;
+
+    /// ```text
+    /// A matrix from a dense array.
+    ///   x: [n, d], float32 or float64, any strides (row-major and column-major are equally good).
+    /// Owns:    *matrix_out is the caller's; x's data must outlive it.
+    /// Errors:  SUBQUAD_ERR_NULL, SHAPE, DTYPE, STRIDE, SIZE, MEMORY; then *matrix_out = NULL.
+    /// Threads: any.
+    /// Since:   0.1
+    /// ```
+    pub fn subquad_matrix_from_dense(
+        x: *const subquad_array,
+        matrix_out: *mut *mut subquad_matrix,
+    ) -> subquad_status;
+
+    /// ```text
+    /// A matrix from a sparse one. Offsets and indices are checked by every call that reads the matrix, not here.
+    /// Owns:    *matrix_out is the caller's; the data of x must outlive it.
+    /// Errors:  SUBQUAD_ERR_NULL, VALUE (layout, index_base), SHAPE (a negative extent), DTYPE, STRIDE (misaligned), SIZE, MEMORY;
+    ///          then *matrix_out = NULL.
+    /// Threads: any.
+    /// Since:   0.1
+    /// ```
+    pub fn subquad_matrix_from_sparse(
+        x: *const subquad_sparse,
+        matrix_out: *mut *mut subquad_matrix,
+    ) -> subquad_status;
+
+    /// ```text
+    /// A matrix from a function that writes blocks of columns, for data that does not fit into memory.
+    ///   rows, columns: its extents   dtype: SUBQUAD_FLOAT32 or SUBQUAD_FLOAT64
+    ///   block_columns: most columns to ask for at once; 0 leaves it to the library (about 8 MiB).
+    /// Owns:    *matrix_out is the caller's; user is passed through, and must stay valid while calls use the matrix.
+    /// Errors:  SUBQUAD_ERR_NULL, VALUE (block_columns negative), SHAPE (a negative extent), DTYPE, SIZE, MEMORY; then *matrix_out =
+    ///          NULL.
+    /// Threads: any.
+    /// Since:   0.1
+    /// ```
+    pub fn subquad_matrix_from_blocks(
+        rows: i64,
+        columns: i64,
+        dtype: i32,
+        block_columns: i64,
+        blocks: subquad_column_blocks,
+        user: *mut c_void,
+        matrix_out: *mut *mut subquad_matrix,
+    ) -> subquad_status;
+
+    /// ```text
+    /// Release a matrix. NULL is fine.
+    /// Owns:    ends the caller's ownership; what it was made of stays.
+    /// Errors:  cannot fail.
+    /// Threads: not while another call uses it.
+    /// Since:   0.1
+    /// ```
+    pub fn subquad_matrix_destroy(matrix: *mut subquad_matrix);
+
+    /// ```text
+    /// Leverage scores of the columns of x: tau_j = x_j' (X X')^+ x_j = |W' x_j|^2 with W' X X' W = 1.
+    ///   scores (written): float64 [d]
+    ///   options: SPARSIFY_SCORES (EXACT, SKETCH; unset: what takes less time), SPARSIFY_DELTA, SEED, CHECK_FINITE.
+    ///   By sketch they are random, and all at once within the report's SCORE_FACTOR of the exact ones with probability 1 - delta; the
+    ///   sketch is made and orthogonalised by QR, never squaring the condition of X.
+    ///   report: may be NULL; SCORES, RANK, CONDITION, SCORE_FACTOR, SKETCH_ROWS, PROJECTIONS, PASSES.
+    /// Owns:    arrays are the caller's.
+    /// Errors:  SUBQUAD_ERR_NULL, SHAPE, DTYPE, STRIDE, ALIAS, SIZE, VALUE (sparse offsets or indices out of order or range),
+    ///          NONFINITE, OVERFLOW (the squared norm of a row), MEMORY, WORKSPACE, BUSY, THREADS, CANCELLED.
+    /// Threads: one call at a time per context. The same bits for any number of its threads.
+    /// Since:   0.1
+    /// ```
+    pub fn subquad_leverage_scores(
+        context: *mut subquad_context,
+        options: *const subquad_options,
+        x: *const subquad_matrix,
+        scores: *const subquad_array,
+        report: *mut subquad_report,
+    ) -> subquad_status;
+
+    /// ```text
+    /// Sparsify x [SPARS]. Y[:, i] = sqrt(weights[i]) X[:, indices[i]], m distinct columns:
+    ///   LEVERAGE       column j is kept with probability p_j = 1 - exp(-T tau_j) and weight 1 / p_j, tau_j its leverage score, exact
+    ///                  or by sketch. With SPARSIFY_COLUMNS, T is such that m = SPARSIFY_COLUMNS (fewer where x has fewer that are not
+    ///                  zero); with SPARSIFY_EPS, T is large enough for a certificate of at most eps with probability 1 - delta. The
+    ///                  same columns for any number of threads.
+    ///   DETERMINISTIC  c rank(X) steps choose columns by barriers: e <= 2 sqrt(c) / (c + 1), always. With SPARSIFY_COLUMNS, m is at
+    ///                  most that many steps, more than the rank; with SPARSIFY_EPS, c is the least that gives e <= eps.
+    ///   GRAM           Y has rank(X) columns, which are not those of X, and e is round-off times the condition number.
+    ///   m >= d returns X itself, with weights 1.
+    ///   options: SPARSIFY_METHOD; SPARSIFY_COLUMNS or SPARSIFY_EPS, not both, neither with GRAM; SPARSIFY_DELTA, SPARSIFY_CERTIFY,
+    ///            SEED, CHECK_FINITE.
+    ///   report: may be NULL; RANK, CONDITION, WIDTH, STEPS, EPSILON, CERTIFICATE, EPSILON_BOUND, SCORES, SKETCH_ROWS, PROJECTIONS,
+    ///           PASSES, SECONDS_SELECT, SECONDS_CERTIFY, EPSILON_BARRIERS.
+    /// Owns:    *sparsifier_out is the caller's; it keeps its own copy of Y, and nothing of x.
+    /// Errors:  as subquad_leverage_scores; CONFLICT (none or both of columns and eps), VALUE (columns <= rank for DETERMINISTIC),
+    ///          UNSUPPORTED (CERTIFY ESTIMATE for a matrix of blocks, which is read twice only); then *sparsifier_out = NULL.
+    /// Threads: one call at a time per context.
+    /// Since:   0.1
+    /// ```
+    pub fn subquad_sparsify(
+        context: *mut subquad_context,
+        options: *const subquad_options,
+        x: *const subquad_matrix,
+        sparsifier_out: *mut *mut subquad_sparsifier,
+        report: *mut subquad_report,
+    ) -> subquad_status;
+
+    /// ```text
+    /// Sparsify queries and keys together, for softmax(scale Q K'): the columns of X = [Q; K].
+    ///   q: n_q x d   k: n_k x d, the same dtype; dense, sparse or in blocks, each as it is.
+    ///   Everything else as subquad_sparsify; the first n_q rows of Y are Y_q, the rest Y_k.
+    /// Owns:    *sparsifier_out is the caller's.
+    /// Errors:  as subquad_sparsify; SHAPE when q and k have different numbers of columns, DTYPE when their dtypes differ.
+    /// Threads: one call at a time per context.
+    /// Since:   0.1
+    /// ```
+    pub fn subquad_sparsify_pair(
+        context: *mut subquad_context,
+        options: *const subquad_options,
+        q: *const subquad_matrix,
+        k: *const subquad_matrix,
+        sparsifier_out: *mut *mut subquad_sparsifier,
+        report: *mut subquad_report,
+    ) -> subquad_status;
+
+    /// ```text
+    /// Release a sparsifier. NULL is fine.
+    /// Owns:    ends the caller's ownership.
+    /// Errors:  cannot fail.
+    /// Threads: not while another call uses it.
+    /// Since:   0.1
+    /// ```
+    pub fn subquad_sparsifier_destroy(sparsifier: *mut subquad_sparsifier);
+
+    /// ```text
+    /// What an array must be to take Y: y_out gets the dtype of x, ndim = 2, shape [n, m], row-major strides, and data = NULL.
+    ///   method_out: SUBQUAD_SPARSIFIER_* that made it.   query_rows_out: n_q of a pair; -1 for a single matrix. Both may be NULL.
+    /// Owns:    nothing.
+    /// Errors:  SUBQUAD_ERR_NULL.
+    /// Threads: any.
+    /// Since:   0.1
+    /// ```
+    pub fn subquad_sparsifier_describe(
+        sparsifier: *const subquad_sparsifier,
+        y_out: *mut subquad_array,
+        method_out: *mut i32,
+        query_rows_out: *mut i64,
+    ) -> subquad_status;
+
+    /// ```text
+    /// Copy a sparsifier out.
+    ///   indices (written): int64 [m], increasing, counted from 0   weights (written): float64 [m], positive   y (written): [n, m]
+    ///   Each may be NULL. A sparsifier by GRAM has no indices and no weights, unless m >= d made it X itself.
+    /// Owns:    the arrays are the caller's.
+    /// Errors:  SUBQUAD_ERR_NULL, SHAPE, DTYPE, STRIDE, ALIAS, SIZE, UNSET (indices or weights of a GRAM sparsifier).
+    /// Threads: any.
+    /// Since:   0.1
+    /// ```
+    pub fn subquad_sparsifier_get(
+        sparsifier: *const subquad_sparsifier,
+        indices: *const subquad_array,
+        weights: *const subquad_array,
+        y: *const subquad_array,
+    ) -> subquad_status;
+
+    /// ```text
+    /// The certificate: e, how it was measured (SUBQUAD_CERTIFICATE_NONE, EXACT or ESTIMATE, the last a lower estimate), and r as at
+    /// the top of this part. Without a certificate e is NaN. Each *_out may be NULL.
+    /// Owns:    nothing.
+    /// Errors:  SUBQUAD_ERR_NULL.
+    /// Threads: any.
+    /// Since:   0.1
+    /// ```
+    pub fn subquad_sparsifier_certificate(
+        sparsifier: *const subquad_sparsifier,
+        epsilon_out: *mut f64,
+        kind_out: *mut i32,
+        radius_out: *mut f64,
+    ) -> subquad_status;
+
+    /// ```text
+    /// exp(2 e |scale| r): every entry of softmax(scale Y Y') is within this factor of the true one, where e is exact.
+    /// Owns:    nothing.
+    /// Errors:  SUBQUAD_ERR_NULL, SUBQUAD_ERR_VALUE when scale is not finite, SUBQUAD_ERR_UNSET without a certificate.
+    /// Threads: any.
+    /// Since:   0.1
+    /// ```
+    pub fn subquad_sparsifier_ratio_bound(
+        sparsifier: *const subquad_sparsifier,
+        scale: f64,
+        bound_out: *mut f64,
+    ) -> subquad_status;
+
+    /// ```text
+    /// Attention from a sparsifier, without an n x n array:   o = softmax(scale Y Y') v,   for a pair o = softmax(scale Y_q Y_k') v.
+    ///   v: [n, d_v] (pair: [n_k, d_v])   o (written): [n, d_v] (pair: [n_q, d_v])   lse (written): [n] (pair: [n_q]), may be NULL.
+    ///   All have the dtype of x.   options: SCALE (unset: 1), CAUSAL, CAUSAL_OFFSET, CHECK_FINITE.   report: may be NULL.
+    /// Time O(n^2 (m + d_v)), memory beyond the arrays O(n m).
+    /// Owns:    arrays are the caller's.
+    /// Errors:  as subquad_attention.
+    /// Threads: one call at a time per context; any number of calls may use one sparsifier.
+    /// Since:   0.1
+    /// ```
+    pub fn subquad_sparsifier_attention(
+        context: *mut subquad_context,
+        options: *const subquad_options,
+        sparsifier: *const subquad_sparsifier,
+        v: *const subquad_array,
+        o: *const subquad_array,
+        lse: *const subquad_array,
+        report: *mut subquad_report,
+    ) -> subquad_status;
+
+    /// ```text
+    /// The true error of the softmax, with P = softmax(scale X X') and P~ that of the sparsifier (for a pair: of Q K'):
+    ///   error_out = max |P~_ij - P_ij|,   ratio_out = max exp |log P~_ij - log P_ij|, at most the ratio bound.
+    /// For small n: time O(n^2 d), memory O(n^2).
+    ///   x: the matrix that was sparsified (the queries of a pair)   k: the keys of a pair, else NULL
+    ///   options: SCALE (unset: 1), CHECK_FINITE. Either *_out may be NULL.
+    /// Owns:    nothing is kept.
+    /// Errors:  as subquad_leverage_scores; SHAPE, DTYPE or CONFLICT where x and k are not what was sparsified.
+    /// Threads: one call at a time per context.
+    /// Since:   0.1
+    /// ```
+    pub fn subquad_sparsifier_softmax_error(
+        context: *mut subquad_context,
+        options: *const subquad_options,
+        sparsifier: *const subquad_sparsifier,
+        x: *const subquad_matrix,
+        k: *const subquad_matrix,
+        error_out: *mut f64,
+        ratio_out: *mut f64,
+    ) -> subquad_status;
 
     /// ```text
     /// Join attention over disjoint sets of keys, each computed by its own call (see KEY_OFFSET):
