@@ -885,7 +885,7 @@ enum {
  * row or column that name the same place twice add up. With CSC, `outer` below means columns and `inner` rows; with CSR the
  * other way round. */
 typedef struct subquad_sparse {
-  const void* offsets; /* [outer + 1], not decreasing, from index_base to index_base + nonzeros: where each row or column begins */
+  const void* offsets; /* [outer + 1], from index_base to index_base + nonzeros, never falling: where each begins */
   const void* indices; /* [nonzeros], inner indices; with CSR increasing (not strictly) within each row */
   const void* values;  /* [nonzeros] */
   int64_t rows;
