@@ -22,9 +22,14 @@ class CallReport {
 
   // report may be NULL.
   void write(subquad_report* report, const Execution& run, const char* method, int64_t pairs) {
+    values_.set<int64_t>(SUBQUAD_REPORT_PAIRS, pairs);
+    write(report, run, method);
+  }
+
+  // Of what is not attention.
+  void write(subquad_report* report, const Execution& run, const char* method) {
     if (report == nullptr) return;
     values_.set<std::string>(SUBQUAD_REPORT_METHOD, method);
-    values_.set<int64_t>(SUBQUAD_REPORT_PAIRS, pairs);
     values_.set<double>(SUBQUAD_REPORT_SECONDS, std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count());
     values_.set<int64_t>(SUBQUAD_REPORT_THREADS, run.pool.threads());
     values_.set<std::string>(SUBQUAD_REPORT_SIMD_TARGET, simd::name(run.target));

@@ -16,10 +16,15 @@ namespace subquad::simd::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 template <class T, int Width>
-void row_products(const RowProducts<T>& p) {
+void add_row_products(const RowProducts<T>& p) {
   const int64_t stride = Width * static_cast<int64_t>(hn::MaxLanes(hn::ScalableTag<T>()));
-  std::fill(p.c, p.c + p.rows * stride, T{0});
   multiply_add<T, Width>(p.a, p.a_row, p.a_step, p.rows, p.b, stride, p.depth, p.c, stride);
+}
+
+template <class T, int Width>
+void row_products(const RowProducts<T>& p) {
+  std::fill(p.c, p.c + p.rows * Width * static_cast<int64_t>(hn::MaxLanes(hn::ScalableTag<T>())), T{0});
+  add_row_products<T, Width>(p);
 }
 
 using Doubles = hn::ScalableTag<double>;
@@ -89,6 +94,7 @@ const ProductKernels<T>& product_table() {
   static constexpr ProductKernels<T> table = {
       static_cast<int64_t>(hn::MaxLanes(hn::ScalableTag<T>())),
       {row_products<T, 1>, row_products<T, 2>, row_products<T, 3>},
+      {add_row_products<T, 1>, add_row_products<T, 2>, add_row_products<T, 3>},
       row_dots<T>,
   };
   return table;

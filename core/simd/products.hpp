@@ -1,4 +1,4 @@
-// Inner products as the search for conv bases needs them, one set per SIMD target.
+// Matrix products with few columns, and inner products, one set per SIMD target.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@ struct RowProducts {
   const T* a;  // element l of row i at a[i * a_row + l * a_step]
   int64_t a_row, a_step, rows, depth;
   const T* b;  // [depth][width * lanes]
-  T* c;        // [rows][width * lanes]: c[i][:] = sum_l a[i][l] b[l][:]
+  T* c;        // [rows][width * lanes]: c[i][:] = sum_l a[i][l] b[l][:], or gains it
 };
 
 // Rows with rows, summed in double precision.
@@ -30,7 +30,8 @@ struct RowDots {
 template <class T>
 struct ProductKernels {
   int64_t lanes;                                   // elements of a vector
-  void (*rows[kMaxWidth])(const RowProducts<T>&);  // by width - 1
+  void (*rows[kMaxWidth])(const RowProducts<T>&);      // by width - 1
+  void (*add_rows[kMaxWidth])(const RowProducts<T>&);  // the same, adding to c
   void (*dots)(const RowDots<T>&);
 };
 

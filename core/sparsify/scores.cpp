@@ -1,0 +1,172 @@
+// Method: [DrineasLeverage] with the sketch of core/sparsify/sketch.cpp: W from the sketch, norms through a few Gaussian vectors.
+#include "core/sparsify/scores.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/base/error.hpp"
+#include "core/base/text.hpp"
+#include "core/random/philox.hpp"
+#include "core/simd/sketch.hpp"
+#include "core/sparsify/streams.hpp"
+
+namespace subquad::sparsify {
+
+namespace {
+
+constexpr double kPi = 3.14159265358979323846;
+
+// Operations per entry of X up to which the exact way is no slower: it is bound by reading X, too. bench/sparsify_scores
+constexpr double kExactWork = 144;
+
+// x > 0 with log x + 1 - x = -excess, below or above 1: a chi-square variable over its g degrees of freedom is beyond x with
+// probability at most exp(g (log x + 1 - x) / 2).
+double chernoff(double excess, double inner, double outer) {
+  for (int step = 0; step < 200; ++step) {
+    const double middle = 0.5 * (inner + outer);
+    (std::log(middle) + 1 - middle > -excess ? inner : outer) = middle;
+  }
+  return outer;
+}
+
+// Standard normal variables, by Box and Muller.
+arma::mat gaussian(int64_t rows, int64_t columns, uint64_t seed) {
+  arma::mat result(static_cast<arma::uword>(rows), static_cast<arma::uword>(columns));
+  for (arma::uword i = 0; i < result.n_elem; ++i) {
+    const double u = (random_word(seed, kGaussianStream, 2 * i) + 0.5) * 0x1p-32,
+                 angle = 2 * kPi * (random_word(seed, kGaussianStream, 2 * i + 1) * 0x1p-32);
+    result(i) = std::sqrt(-2 * std::log(u)) * std::cos(angle);
+  }
+  return result;
+}
+
+template <class T>
+void require_finite_norms(Execution& run, const Columns<T>& x, const std::vector<double>& squares, bool check_finite) {
+  const auto bad = std::find_if_not(squares.begin(), squares.end(), [](double square) { return std::isfinite(square); });
+  if (bad == squares.end()) return;
+  if (check_finite) x.check_finite(run);
+  int64_t row = bad - squares.begin();
+  size_t p = 0;
+  while (row >= x.parts()[p].rows) row -= x.parts()[p++].rows;
+  throw Error(Status::err_overflow, x.parts()[p].name + ": the squared norm of row " + text(row) + " is " +
+                                        (std::isnan(*bad) ? "nan" : "beyond the range of float64"));
+}
+
+}  // namespace
+
+template <class T>
+void ColumnNorms<T>::of_lists(const ColumnLists<T>& lists, int64_t count, double* norms) const {
+  std::fill(norms, norms + count, 0.0);
+  const auto& kernels = simd::sketch_kernels<T>(target_);
+  for (const auto& panel : z_.panels()) {
+    kernels.sparse[panel.width / z_.lanes() - 1]({lists.offsets, lists.rows, lists.base, lists.values, count, panel.data, norms});
+  }
+}
+
+template <class T>
+void ColumnNorms<T>::of_panel(const T* panel, int64_t stride, int64_t count, double* norms) {
+  constexpr int64_t kAtOnce = 64;
+  products_.reserve(workspace_, kAtOnce * simd::kMaxWidth * z_.lanes());
+  for (int64_t first = 0; first < count; first += kAtOnce) {
+    const int64_t some = std::min(kAtOnce, count - first);
+    std::fill(norms + first, norms + first + some, 0.0);
+    for (const auto& columns : z_.panels()) {
+      z_.multiply(columns, panel + first * stride, stride, some, products_.get());
+      for (int64_t c = 0; c < some; ++c) {
+        const T* const product = products_.get() + c * columns.width;
+        double sum = 0;
+        for (int64_t k = 0; k < columns.width; ++k) sum += static_cast<double>(product[k]) * static_cast<double>(product[k]);
+        norms[first + c] += sum;
+      }
+    }
+  }
+}
+
+template <class T>
+void ColumnNorms<T>::of(ColumnReader<T>& reader, bool sparse, int64_t first, int64_t count, double* norms) {
+  if (sparse) return of_lists(reader.lists(first, count), count, norms);
+  int64_t stride;
+  const T* panel = reader.dense(first, count, &stride);
+  of_panel(panel, stride, count, norms);
+}
+
+Projections project(const Whitening& whitening, int64_t columns, int64_t count, double failure, uint64_t seed) {
+  Projections result;
+  result.z = whitening.w * gaussian(whitening.rank(), count, seed) / std::sqrt(static_cast<double>(count));
+  const double excess =
+      2 * std::log(2 * static_cast<double>(std::max<int64_t>(columns, 1)) / failure) / static_cast<double>(count);
+  result.least = chernoff(excess, 1, 0);
+  result.greatest = chernoff(excess, 1, 4 + 4 * excess);
+  return result;
+}
+
+template <class T>
+int64_t projection_count(const Columns<T>& x) {
+  return x.all_sparse() ? 16 : 32;
+}
+
+template <class T>
+bool exact_pays(const Columns<T>& x) {
+  const auto n = static_cast<double>(x.rows());
+  return x.in_memory() && 3 * n * n * static_cast<double>(x.count()) <= kExactWork * x.work();
+}
+
+template <class T>
+Basis find_basis(Execution& run, Monitor& monitor, const Columns<T>& x, bool exact, double failure, uint64_t seed,
+                 bool check_finite) {
+  const auto check = check_finite ? Columns<T>::Check::yes : Columns<T>::Check::no;
+  Sketch sketch = sketch_columns(run, monitor, x, failure, seed, check);
+  require_finite_norms(run, x, sketch.squares, check_finite);
+  Basis basis{whiten_sketch(sketch, static_cast<double>(std::numeric_limits<T>::epsilon()) / 2), std::move(sketch.squares),
+              sketch.rows, 1};
+  if (exact && !basis.whitening.exact) {
+    basis.whitening = refine(basis.whitening, whitened_gram(run, monitor, x, basis.whitening.w));
+    ++basis.passes;
+  }
+  return basis;
+}
+
+template <class T>
+ScoreFacts leverage_scores(Execution& run, const Columns<T>& x, const ScoreRequest& request, double* scores, int64_t stride) {
+  x.check_indices(run);
+  const bool exact = request.exact.value_or(exact_pays(x));
+  Monitor monitor(run.ticker, x.count() * (exact ? 3 : 2));
+  const Basis basis = find_basis(run, monitor, x, exact, request.delta / 2, request.seed, request.check_finite);
+  const Whitening& whitening = basis.whitening;
+  ScoreFacts facts{whitening.rank(), basis.sketch_rows, 0, basis.passes + 1, whitening.condition, 1, whitening.exact};
+  const bool project_too = !whitening.exact && whitening.rank() > projection_count(x);
+  Projections projections;
+  if (!whitening.exact) facts.factor = 1 / ((1 - kDistortion) * (1 - kDistortion));
+  if (project_too) {
+    facts.projections = projection_count(x);
+    projections = project(whitening, x.count(), facts.projections, request.delta / 2, request.seed);
+    const double widest = (1 + kDistortion) * (1 + kDistortion), narrowest = (1 - kDistortion) * (1 - kDistortion);
+    facts.factor = std::max(projections.greatest / narrowest, widest / projections.least);
+  }
+  const Packed<T> z(run, project_too ? projections.z : whitening.w);
+  constexpr int64_t kSlots = 64;
+  x.pass(run, monitor, kSlots, Columns<T>::Check::no, [&](int64_t, ColumnReader<T>& reader, int64_t first, int64_t last) {
+    ColumnNorms<T> norms(run, z);
+    const int64_t width = reader.convenient();
+    std::vector<double> some(static_cast<size_t>(width));
+    for (int64_t j = first; j < last; j += width) {
+      const int64_t count = std::min(width, last - j);
+      norms.of(reader, x.all_sparse(), j, count, some.data());
+      for (int64_t c = 0; c < count; ++c) scores[(j + c) * stride] = std::min(some[static_cast<size_t>(c)], 1.0);
+      monitor.advance(count);
+    }
+  });
+  return facts;
+}
+
+#define SUBQUAD_INSTANTIATE(T)                                                                         \
+  template class ColumnNorms<T>;                                                                       \
+  template int64_t projection_count<T>(const Columns<T>&);                                             \
+  template bool exact_pays<T>(const Columns<T>&);                                                      \
+  template Basis find_basis<T>(Execution&, Monitor&, const Columns<T>&, bool, double, uint64_t, bool); \
+  template ScoreFacts leverage_scores<T>(Execution&, const Columns<T>&, const ScoreRequest&, double*, int64_t);
+SUBQUAD_INSTANTIATE(float)
+SUBQUAD_INSTANTIATE(double)
+#undef SUBQUAD_INSTANTIATE
+
+}  // namespace subquad::sparsify

@@ -1,0 +1,99 @@
+// Method: W = D R^-1 with D the inverse row norms of X and S X' D = Q R; where R has no full rank, from its singular values. Exactly:
+// one step of Cholesky QR on W' X, which is well conditioned whatever X is [SketchPrecond]. X X' itself is never formed.
+#include "core/sparsify/whitening.hpp"
+
+#include <cmath>
+
+#include "core/base/error.hpp"
+#include "core/linalg/factor.hpp"
+#include "core/sparsify/gram_sum.hpp"
+
+namespace subquad::sparsify {
+
+namespace {
+
+constexpr int64_t kMostSums = 16;
+
+// Rows of norm 1, so that the rank does not depend on the units of X's rows; rows that are zero stay.
+arma::vec scale_rows(Sketch& sketch) {
+  arma::vec factor(sketch.matrix.n_cols);
+  for (arma::uword i = 0; i < factor.n_elem; ++i) {
+    const double square = sketch.squares[i];
+    factor(i) = square > 0 ? 1 / std::sqrt(square) : 0;
+    sketch.matrix.col(i) *= factor(i);
+  }
+  return factor;
+}
+
+}  // namespace
+
+Whitening whiten_sketch(Sketch& sketch, double unit) {
+  Whitening result;
+  result.exact = sketch.rows == 0;
+  const arma::vec factor = scale_rows(sketch);
+  const auto n = sketch.matrix.n_cols;
+  // Rounding of the sketch moves singular values by about so much, the largest being at least 1.
+  const double tolerance = 4 * unit * (std::sqrt(static_cast<double>(n)) + std::sqrt(sketch.additions));
+  const bool tall = sketch.matrix.n_rows >= n;
+  const arma::mat r = tall ? linalg::qr_factor(sketch.matrix) : sketch.matrix;
+  const double inverse_condition = tall ? linalg::reciprocal_condition(r) : 0;
+  // Norms by sums overestimate the condition by up to n.
+  if (inverse_condition > tolerance * static_cast<double>(n)) {
+    result.condition = 1 / inverse_condition;
+    result.w = linalg::upper_inverse(r);
+    result.inverse = r.t();
+  } else {
+    const linalg::Svd svd = linalg::singular_values(r);
+    arma::uword rank = 0;
+    while (rank < svd.s.n_elem && svd.s(rank) > tolerance * svd.s(0)) ++rank;
+    result.condition = rank > 0 ? svd.s(0) / svd.s(rank - 1) : 1;
+    result.w = svd.v.head_cols(rank);
+    result.inverse = result.w;
+    for (arma::uword k = 0; k < rank; ++k) {
+      result.w.col(k) /= svd.s(k);
+      result.inverse.col(k) *= svd.s(k);
+    }
+  }
+  result.w.each_col() %= factor;
+  for (arma::uword i = 0; i < n; ++i) {
+    if (factor(i) > 0) result.inverse.row(i) /= factor(i);
+  }
+  return result;
+}
+
+template <class T>
+arma::mat whitened_gram(Execution& run, Monitor& monitor, const Columns<T>& x, const arma::mat& w) {
+  const Packed<double> packed(run, w);
+  // As many sums as a quarter of X's memory holds.
+  const double entries = std::max(1.0, static_cast<double>(w.n_cols) * static_cast<double>(w.n_cols));
+  const auto slots = std::clamp<int64_t>(static_cast<int64_t>(x.work() / 8 / entries), 1, kMostSums);
+  std::vector<GramSum> sums;
+  for (int64_t slot = 0; slot < slots; ++slot) sums.emplace_back(run, packed);
+  x.pass(run, monitor, slots, Columns<T>::Check::no, [&](int64_t slot, ColumnReader<T>& reader, int64_t first, int64_t last) {
+    for (int64_t j = first; j < last; j += GramSum::kColumns) {
+      const int64_t end = std::min(j + GramSum::kColumns, last);
+      sums[static_cast<size_t>(slot)].add(reader.doubles(j, end - j), end - j);
+      monitor.advance(end - j);
+    }
+  });
+  arma::mat gram(w.n_cols, w.n_cols, arma::fill::zeros);
+  for (const GramSum& sum : sums) sum.add_to(gram);
+  return gram;
+}
+
+Whitening refine(const Whitening& sketched, const arma::mat& gram) {
+  arma::mat lower;
+  if (!linalg::cholesky(gram, &lower)) {
+    throw Error(Status::err_internal, "the sketch of x missed a direction of its range; give another seed");
+  }
+  Whitening result = sketched;
+  result.exact = true;
+  result.w = sketched.w * linalg::upper_inverse(lower.t());
+  result.inverse = sketched.inverse * lower;
+  return result;
+}
+
+template arma::mat whitened_gram<float>(Execution&, Monitor&, const Columns<float>&, const arma::mat&);
+template arma::mat whitened_gram<double>(Execution&, Monitor&, const Columns<double>&, const arma::mat&);
+
+}  // namespace subquad::sparsify
