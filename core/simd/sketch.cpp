@@ -2,6 +2,7 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "core/simd/sketch.cpp"
+#include <hwy/cache_control.h>
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
@@ -36,6 +37,7 @@ HWY_INLINE void mix_rows(D d, const MixedColumns<hn::TFromD<D>>& p, int64_t row)
     V x[8];
     HWY_UNROLL(8) for (int i = 0; i < 8; ++i) {
       const int64_t column = 8 * i + c;
+      hwy::Prefetch(p.x + (kMixed + column) * p.stride + row);  // of the columns that most likely come next
       const V sign = hn::Set(d, (p.negative >> column & 1) != 0 ? T{-1} / 8 : T{1} / 8);
       x[i] = hn::Mul(hn::LoadU(d, p.x + column * p.stride + row), sign);
     }
@@ -49,6 +51,7 @@ HWY_INLINE void mix_rows(D d, const MixedColumns<hn::TFromD<D>>& p, int64_t row)
     hadamard8(x);
     HWY_UNROLL(8) for (int c = 0; c < 8; ++c) {
       T* const place = p.sketch + bucket * p.rows + row;
+      hwy::Prefetch(place + lanes);  // of the rows that come next: the processor does not foresee 64 places at once
       hn::StoreU(hn::Add(hn::LoadU(d, place), x[c]), d, place);
       bucket += p.step;
       bucket = bucket >= p.buckets ? bucket - p.buckets : bucket;
@@ -80,14 +83,70 @@ HWY_INLINE void add_squares(D d, const MixedColumns<T>& p, int64_t row) {
 template <class T>
 void mix(const MixedColumns<T>& p) {
   const hn::ScalableTag<T> d;
-  const int64_t lanes = hn::MaxLanes(d);
-  int64_t row = 0;
-  for (; row + lanes <= p.rows; row += lanes) mix_rows(d, p, row);
-  for (; row < p.rows; ++row) mix_rows(hn::CappedTag<T, 1>(), p, row);
   const hn::ScalableTag<double> doubles;
-  const int64_t double_lanes = hn::MaxLanes(doubles);
-  for (row = 0; row + double_lanes <= p.rows; row += double_lanes) add_squares(doubles, p, row);
-  for (; row < p.rows; ++row) add_squares(hn::CappedTag<double, 1>(), p, row);
+  const int64_t lanes = hn::MaxLanes(d), double_lanes = hn::MaxLanes(doubles);
+  int64_t row = 0;
+  for (; row + lanes <= p.rows; row += lanes) {
+    for (int64_t part = 0; part < lanes; part += double_lanes) add_squares(doubles, p, row + part);
+    mix_rows(d, p, row);
+  }
+  for (; row < p.rows; ++row) {
+    add_squares(hn::CappedTag<double, 1>(), p, row);
+    mix_rows(hn::CappedTag<T, 1>(), p, row);
+  }
+}
+
+#if HWY_TARGET != HWY_SCALAR
+// Squares of four entries a side, or two, turned over in registers.
+HWY_INLINE void turn_square(const float* x, int64_t x_stride, float* out, int64_t out_stride) {
+  const hn::FixedTag<float, 4> d;
+  const hn::FixedTag<double, 2> wide;
+  const auto a = hn::LoadU(d, x), b = hn::LoadU(d, x + x_stride), c = hn::LoadU(d, x + 2 * x_stride),
+             e = hn::LoadU(d, x + 3 * x_stride);
+  const auto ab_low = hn::BitCast(wide, hn::InterleaveLower(d, a, b)), ab_high = hn::BitCast(wide, hn::InterleaveUpper(d, a, b)),
+             ce_low = hn::BitCast(wide, hn::InterleaveLower(d, c, e)), ce_high = hn::BitCast(wide, hn::InterleaveUpper(d, c, e));
+  hn::StoreU(hn::BitCast(d, hn::InterleaveLower(wide, ab_low, ce_low)), d, out);
+  hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(wide, ab_low, ce_low)), d, out + out_stride);
+  hn::StoreU(hn::BitCast(d, hn::InterleaveLower(wide, ab_high, ce_high)), d, out + 2 * out_stride);
+  hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(wide, ab_high, ce_high)), d, out + 3 * out_stride);
+}
+HWY_INLINE void turn_square(const double* x, int64_t x_stride, double* out, int64_t out_stride) {
+  const hn::FixedTag<double, 2> d;
+  const auto a = hn::LoadU(d, x), b = hn::LoadU(d, x + x_stride);
+  hn::StoreU(hn::InterleaveLower(d, a, b), d, out);
+  hn::StoreU(hn::InterleaveUpper(d, a, b), d, out + out_stride);
+}
+#endif
+
+template <class T>
+void copy_strided(const CopiedColumns<T>& p, int64_t first_row, int64_t last_row, int64_t first_column, int64_t last_column) {
+  for (int64_t c = first_column; c < last_column; ++c) {
+    const T* const from = p.x + c * p.column_stride;
+    for (int64_t r = first_row; r < last_row; ++r) p.out[c * p.out_stride + r] = from[r * p.row_stride];
+  }
+}
+
+template <class T>
+void copy_columns(const CopiedColumns<T>& p) {
+#if HWY_TARGET == HWY_SCALAR
+  copy_strided(p, 0, p.rows, 0, p.columns);
+#else
+  if (p.column_stride != 1) return copy_strided(p, 0, p.rows, 0, p.columns);
+  constexpr int64_t kSquare = 16 / static_cast<int64_t>(sizeof(T)), kColumns = 16;
+  const int64_t rows = p.rows / kSquare * kSquare, columns = p.columns / kSquare * kSquare;
+  for (int64_t c = 0; c < columns; c += kColumns) {
+    const int64_t last = std::min(c + kColumns, columns);
+    for (int64_t r = 0; r < rows; r += kSquare) {
+      // Of the columns that most likely come next, on the same pages: so many rows are beyond what the processor foresees.
+      for (int64_t i = 0; i < kSquare; ++i) hwy::Prefetch(p.x + (r + i) * p.row_stride + p.columns + c);
+      for (int64_t square = c; square < last; square += kSquare) {
+        turn_square(p.x + r * p.row_stride + square, p.row_stride, p.out + square * p.out_stride + r, p.out_stride);
+      }
+    }
+  }
+  copy_strided(p, rows, p.rows, 0, columns);
+  copy_strided(p, 0, p.rows, columns, p.columns);
+#endif
 }
 
 template <class T, int Width>
@@ -128,7 +187,8 @@ template <class T>
 const SketchKernels<T>& sketch_table() {
   static constexpr SketchKernels<T> table = {static_cast<int64_t>(hn::MaxLanes(hn::ScalableTag<T>())),
                                              mix<T>,
-                                             {sparse_projections<T, 1>, sparse_projections<T, 2>, sparse_projections<T, 3>}};
+                                             {sparse_projections<T, 1>, sparse_projections<T, 2>, sparse_projections<T, 3>},
+                                             copy_columns<T>};
   return table;
 }
 

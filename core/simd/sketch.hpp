@@ -33,11 +33,21 @@ struct SparseProjections {
   double* norms;
 };
 
+// A strided rectangle copied to columns of contiguous rows: out[c * out_stride + r] = x[r * row_stride + c * column_stride].
+template <class T>
+struct CopiedColumns {
+  const T* x;
+  int64_t row_stride, column_stride, rows, columns;
+  T* out;
+  int64_t out_stride;
+};
+
 template <class T>
 struct SketchKernels {
   int64_t lanes;
   void (*mix)(const MixedColumns<T>&);
   void (*sparse[3])(const SparseProjections<T>&);  // by width - 1
+  void (*copy)(const CopiedColumns<T>&);
 };
 
 // T: float or double.

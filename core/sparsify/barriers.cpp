@@ -1,119 +1,127 @@
-// Method: [BSS, theorem 3.1], with the tree of [SPARS] to find columns. Differs: the column of a leaf with the most room between its
-// bounds is taken, not any that has room.
+// Method: [BSS, theorem 3.1], columns found with the tree of [SPARS]. Differs: of the columns that pass, one is taken whose weight has
+// wide bounds, not any (docs/math/sparsify.md).
 #include "core/sparsify/barriers.hpp"
 
 #include <algorithm>
-#include <cmath>
-#include <numeric>
+#include <utility>
 
-#include "core/linalg/symmetric.hpp"
 #include "core/sparsify/barrier_functions.hpp"
-#include "core/sparsify/gram_tree.hpp"
+#include "core/sparsify/column_search.hpp"
+#include "core/sparsify/reweighting.hpp"
 
 namespace subquad::sparsify {
 
 namespace {
 
-// Looks for the next column.
-class Search {
+struct Pick {
+  int64_t column;
+  double weight;
+};
+
+// Of a leaf's columns so many are looked at: more choose hardly better, and each has to be read on its own.
+constexpr int64_t kOfLeaf = 8;
+// Those of several leaves stay candidates. They serve three steps of four without a search, while they give a weight as much room as
+// what the last search found: epsilon is no larger for it, and half of the searches are saved.
+constexpr int64_t kCandidates = 4 * kOfLeaf, kStepsPerSearch = 4;
+
+// The last candidates.
+class Candidates {
  public:
-  Search(Execution& run, const SelectionColumns& columns)
-      : run_(run),
-        columns_(columns),
-        leaves_(columns.leaves()),
-        tree_(run, columns),
-        test_(run.workspace, columns.size() * columns.size()),
-        totals_(run.workspace, tree_.leaves()) {
-    int64_t most = 0;
-    for (int64_t leaf = 0; leaf < tree_.leaves(); ++leaf) most = std::max(most, first(leaf + 1) - first(leaf));
-    values_ = Lease<double>(run.workspace, most);
+  Candidates(Workspace& workspace, const SelectionColumns& columns, int64_t stride)
+      : columns_(columns), stride_(stride), memory_(workspace, kCandidates * stride) {
+    std::fill(vectors(), vectors() + kCandidates * stride_, 0.0);
   }
 
-  // A column with <m, v v'> > 0, the best of its leaf; where rounding leaves none, the best of all that are not zero.
-  int64_t best(const double* m) {
-    columns_.test_matrix(m, test_.get());
-    Found found = best_of_leaf(m, tree_.descend(test_.get()));
-    if (found.value > 0) return found.column;
-    return best_of_all(m).column;
+  double* vectors() const { return memory_.get(); }
+  int64_t count() const { return static_cast<int64_t>(indices_.size()); }
+  int64_t index(int64_t candidate) const { return indices_[static_cast<size_t>(candidate)]; }
+
+  // Adds some, in place of the oldest.
+  void add(const std::vector<int64_t>& indices) {
+    for (const int64_t index : indices) {
+      if (std::find(indices_.begin(), indices_.end(), index) != indices_.end()) continue;
+      if (count() < kCandidates) {
+        indices_.push_back(index);
+      } else {
+        indices_[static_cast<size_t>(next_)] = index;
+      }
+      columns_.column(index, vectors() + next_ * stride_);
+      next_ = (next_ + 1) % kCandidates;
+    }
   }
 
  private:
-  struct Found {
-    int64_t column;
-    double value;
-  };
-
-  int64_t first(int64_t leaf) const { return leaves_[static_cast<size_t>(leaf)]; }
-
-  Found best_of_leaf(const double* m, int64_t leaf) {
-    const int64_t begin = first(leaf), end = first(leaf + 1);
-    columns_.test_columns(m, test_.get(), begin, end, values_.get());
-    Found found{-1, -HUGE_VAL};
-    for (int64_t j = begin; j < end; ++j) {
-      const double value = values_.get()[j - begin];
-      if (value != 0 && value > found.value) found = {j, value};  // a zero column has the value 0
-    }
-    return found;
-  }
-
-  Found best_of_all(const double* m) {
-    tree_.leaf_totals(totals_.get());
-    std::vector<int64_t> order(static_cast<size_t>(tree_.leaves()));
-    std::iota(order.begin(), order.end(), 0);
-    std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return totals_.get()[a] > totals_.get()[b]; });
-    Found found{-1, -HUGE_VAL};
-    for (const int64_t leaf : order) {
-      const Found next = best_of_leaf(m, leaf);
-      if (next.value > found.value) found = next;
-      if (found.value > 0) break;
-    }
-    return found;
-  }
-
-  Execution& run_;
   const SelectionColumns& columns_;
-  std::vector<int64_t> leaves_;
-  GramTree tree_;
-  Lease<double> test_, totals_, values_;
+  int64_t stride_, next_ = 0;
+  Lease<double> memory_;
+  std::vector<int64_t> indices_;
 };
 
-// Merges steps that took the same column.
-BarrierChoice merged(std::vector<std::pair<int64_t, double>> picks) {
-  std::sort(picks.begin(), picks.end());
-  BarrierChoice choice;
-  for (const auto& [column, weight] : picks) {
-    if (choice.indices.empty() || choice.indices.back() != column) {
-      choice.indices.push_back(column);
+std::vector<Pick> take_steps(Execution& run, const SelectionColumns& columns, int64_t steps) {
+  const int64_t rank = columns.rank();
+  ColumnSearch search(run, columns);
+  BarrierFunctions barriers(run, rank, static_cast<double>(steps) / static_cast<double>(rank), kCandidates);
+  Candidates candidates(run.workspace, columns, barriers.stride());
+  Monitor monitor(run.ticker, steps);
+  std::vector<Pick> picks;
+  double usual_room = 1;
+  for (int64_t step = 0; step < steps; ++step) {
+    barriers.advance(monitor);
+    auto choice = barriers.choose(monitor, candidates.vectors(), candidates.count());
+    if (step % kStepsPerSearch == 0 || choice.room < usual_room) {
+      candidates.add(search.candidates(monitor, barriers.test(monitor), kOfLeaf));
+      choice = barriers.choose(monitor, candidates.vectors(), candidates.count());
+      usual_room = std::max(choice.room, 1.0);
+    }
+    barriers.add(monitor, candidates.vectors(), choice);
+    picks.push_back({candidates.index(choice.column), choice.weight});
+    monitor.advance(1);
+  }
+  return picks;
+}
+
+// Steps that took the same column become one.
+void merge(std::vector<Pick> picks, BarrierChoice& choice) {
+  std::stable_sort(picks.begin(), picks.end(), [](const Pick& a, const Pick& b) { return a.column < b.column; });
+  for (const Pick& pick : picks) {
+    if (choice.indices.empty() || choice.indices.back() != pick.column) {
+      choice.indices.push_back(pick.column);
       choice.weights.push_back(0);
     }
-    choice.weights.back() += weight;
+    choice.weights.back() += pick.weight;
   }
-  return choice;
+}
+
+void drop_zeros(BarrierChoice& choice) {
+  size_t kept = 0;
+  for (size_t j = 0; j < choice.indices.size(); ++j) {
+    if (choice.weights[j] == 0) continue;
+    choice.indices[kept] = choice.indices[j];
+    choice.weights[kept++] = choice.weights[j];
+  }
+  choice.indices.resize(kept);
+  choice.weights.resize(kept);
 }
 
 }  // namespace
 
 BarrierChoice choose_by_barriers(Execution& run, const SelectionColumns& columns, int64_t steps) {
-  const int64_t rank = columns.rank();
-  Search search(run, columns);
-  BarrierFunctions barriers(run.workspace, rank, static_cast<double>(steps) / static_cast<double>(rank));
-  Lease<double> v(run.workspace, rank);
-  std::vector<std::pair<int64_t, double>> picks;
-  Monitor monitor(run.ticker, steps);
-  for (int64_t step = 0; step < steps; ++step) {
-    barriers.advance();
-    const int64_t column = search.best(barriers.test());
-    columns.column(column, v.get());
-    picks.emplace_back(column, barriers.add(v.get()));
-    monitor.advance(1);
+  BarrierChoice choice;
+  merge(take_steps(run, columns, steps), choice);
+  const linalg::Panels panels(run.target, columns.rank());
+  const auto count = static_cast<int64_t>(choice.indices.size());
+  Lease<double> chosen(run.workspace, count * panels.padded());
+  Monitor monitor(run.ticker, 0);
+  for (int64_t j = 0; j < count; ++j) {
+    double* const v = chosen.get() + j * panels.padded();
+    columns.column(choice.indices[static_cast<size_t>(j)], v);
+    std::fill(v + columns.rank(), v + panels.padded(), 0.0);
+    monitor.advance(0);
   }
-  BarrierChoice choice = merged(std::move(picks));
-  Lease<double> sum(run.workspace, rank * rank), values(run.workspace, rank);
-  std::copy(barriers.sum(), barriers.sum() + rank * rank, sum.get());
-  linalg::eigenvalues(sum.get(), rank, values.get());
-  const double least = values.get()[0], most = values.get()[rank - 1];
-  for (double& weight : choice.weights) weight *= 2 / (least + most);
-  choice.epsilon = choice.epsilon_barriers = (most - least) / (most + least);
+  Reweighting reweighting(run, panels, chosen.get(), count);
+  choice.epsilon_barriers = reweighting.center(monitor, choice.weights.data());
+  choice.epsilon = reweighting.improve(monitor, choice.epsilon_barriers, choice.weights.data());
+  drop_zeros(choice);
   return choice;
 }
 

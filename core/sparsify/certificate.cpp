@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "core/linalg/factor.hpp"
+#include "core/sparsify/column_reader.hpp"
 #include "core/sparsify/packed.hpp"
 
 namespace subquad::sparsify {

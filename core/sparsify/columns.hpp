@@ -8,7 +8,6 @@
 #include <variant>
 #include <vector>
 
-#include "core/base/workspace.hpp"
 #include "core/parallel/execution.hpp"
 
 namespace subquad::sparsify {
@@ -50,15 +49,6 @@ struct Part {
   std::variant<DenseColumns<T>, SparseColumns<T>, BlockColumns> source;
 };
 
-// Entries of a few columns: rows[e] - base and values[e] for offsets[c] <= e < offsets[c + 1].
-template <class T>
-struct ColumnLists {
-  const int64_t* offsets;
-  const int32_t* rows;
-  int32_t base;
-  const T* values;
-};
-
 template <class T>
 class ColumnReader;
 
@@ -75,12 +65,6 @@ class Columns {
   bool in_memory() const;   // no part is written by a function
   double work() const;      // entries that a pass looks at: nonzeros of sparse parts, all of the others
 
-  // Throws Error(value) unless sparse offsets and indices are in order and in range. Comes before every other access.
-  void check_indices(Execution& run) const;
-
-  // Throws Error(nonfinite), naming the entry, where there is a NaN or an infinity; for parts in memory.
-  void check_finite(Execution& run) const;
-
   // One pass: body(slot, reader, first, last) covers all columns, cut in `slots` pieces (of each block, where columns are written in
   // blocks), which run at the same time. Who adds up per slot gets the same bits for any number of threads. With `check`, blocks
   // are searched for NaN and infinities.
@@ -95,56 +79,6 @@ class Columns {
  private:
   std::vector<Part<T>> parts_;
   int64_t count_;
-};
-
-// Reads columns for one slot of a pass.
-template <class T>
-class ColumnReader {
- public:
-  // Where the columns from `first` on that a function has written are, by part; or NULL.
-  struct Fetched {
-    std::vector<const T*> blocks;
-    int64_t first;
-  };
-  ColumnReader(const Columns<T>& columns, Workspace& workspace, const Fetched& fetched)
-      : columns_(columns), workspace_(workspace), fetched_(fetched) {}
-
-  // Column c of [first, first + count) at result + c * stride, contiguous rows: where the caller has it, or a copy that holds until
-  // the next call.
-  const T* dense(int64_t first, int64_t count, int64_t* stride);
-
-  // The same with room for columns up to `padded`, which are zero.
-  const T* padded(int64_t first, int64_t count, int64_t padded, int64_t* stride);
-
-  // A copy in double precision, [count][rows].
-  const double* doubles(int64_t first, int64_t count);
-
-  // Copies columns to [count][rows].
-  template <class U>
-  void copy(int64_t first, int64_t count, U* out);
-
-  // The entries of columns, where all parts are sparse.
-  ColumnLists<T> lists(int64_t first, int64_t count);
-
-  // A number of columns that is convenient to treat at once.
-  int64_t convenient() const;
-
- private:
-  template <class U>
-  void copy_part(size_t part, int64_t first, int64_t count, U* out);
-  template <class U>
-  void copy_sparse(size_t part, int64_t first, int64_t count, U* out);
-  void seek(size_t part, int64_t first);
-
-  const Columns<T>& columns_;
-  Workspace& workspace_;
-  const Fetched& fetched_;
-  Lease<T> panel_, values_;
-  Lease<double> doubles_;
-  Lease<int32_t> list_rows_;
-  std::vector<int64_t> offsets_;
-  std::vector<std::vector<int64_t>> cursors_;  // of CSR parts: where column next_[part] begins in each row
-  std::vector<int64_t> next_;
 };
 
 }  // namespace subquad::sparsify

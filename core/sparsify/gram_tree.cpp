@@ -8,6 +8,10 @@
 
 namespace subquad::sparsify {
 
+namespace {
+constexpr int64_t kLargeNode = 8192;  // entries; below, a thread has no more work than it takes to wake
+}  // namespace
+
 GramTree::GramTree(Execution& run, const SelectionColumns& columns)
     : run_(run), size_(columns.size()), packed_(size_ * (size_ + 1) / 2) {
   int64_t nodes = 0;
@@ -48,12 +52,20 @@ void GramTree::pack(const double* test) {
   }
 }
 
-void GramTree::totals(int64_t first, int64_t count, double* values) const {
-  simd::product_kernels<double>(run_.target)
-      .dots({nodes_.get() + first * packed_, test_.get(), packed_, 0, count, packed_, values});
+void GramTree::totals(Monitor& monitor, int64_t first, int64_t count, double* values) const {
+  const auto total = [&](int64_t node, int64_t) {
+    const double* const gram = nodes_.get() + (first + node) * packed_;
+    simd::product_kernels<double>(run_.target).dots({gram, test_.get(), packed_, 0, 1, packed_, values + node});
+    monitor.advance(0);
+  };
+  if (packed_ < kLargeNode) {
+    for (int64_t node = 0; node < count; ++node) total(node, 0);
+  } else {
+    run_.pool.run(count, monitor, total);
+  }
 }
 
-int64_t GramTree::descend(const double* test) {
+int64_t GramTree::descend(Monitor& monitor, const double* test) {
   pack(test);
   int64_t node = 0;
   for (size_t level = levels_.size(); level-- > 0;) {
@@ -61,12 +73,12 @@ int64_t GramTree::descend(const double* test) {
     const int64_t first = top ? 0 : node * kArity,
                   last = top ? levels_[level].count : std::min(first + kArity, levels_[level].count);
     double values[kArity];
-    totals(levels_[level].first + first, last - first, values);
+    totals(monitor, levels_[level].first + first, last - first, values);
     node = first + (std::max_element(values, values + (last - first)) - values);
   }
   return node;
 }
 
-void GramTree::leaf_totals(double* values) const { totals(0, leaves(), values); }
+void GramTree::leaf_totals(Monitor& monitor, double* values) const { totals(monitor, 0, leaves(), values); }
 
 }  // namespace subquad::sparsify

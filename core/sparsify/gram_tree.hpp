@@ -17,10 +17,10 @@ class GramTree {
   int64_t leaves() const { return levels_.front().count; }
 
   // The leaf where going from the top to the child with the largest <test, Gram matrix> ends. test: size x size, both triangles.
-  int64_t descend(const double* test);
+  int64_t descend(Monitor& monitor, const double* test);
 
   // totals[leaf] = <test, Gram matrix of the leaf>, of the last test that descended.
-  void leaf_totals(double* totals) const;
+  void leaf_totals(Monitor& monitor, double* totals) const;
 
  private:
   static constexpr int64_t kArity = 8;
@@ -31,7 +31,7 @@ class GramTree {
 
   void add_up(Monitor& monitor);
   void pack(const double* test);
-  void totals(int64_t first, int64_t count, double* values) const;
+  void totals(Monitor& monitor, int64_t first, int64_t count, double* values) const;
 
   Execution& run_;
   int64_t size_, packed_;

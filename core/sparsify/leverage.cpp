@@ -240,7 +240,7 @@ std::vector<T> gather_columns(Execution& run, Monitor& monitor, const Columns<T>
   const typename ColumnReader<T>::Fetched nothing{std::vector<const T*>(x.parts().size()), 0};
   constexpr int64_t kColumns = 64;
   run.pool.run((static_cast<int64_t>(indices.size()) + kColumns - 1) / kColumns, monitor, [&](int64_t task, int64_t) {
-    ColumnReader<T> reader(x, run.workspace, nothing);
+    ColumnReader<T> reader(x, run, nothing);
     for (auto i = static_cast<size_t>(task * kColumns); i < std::min(static_cast<size_t>((task + 1) * kColumns), indices.size());
          ++i) {
       reader.copy(indices[i], 1, result.data() + i * static_cast<size_t>(n));

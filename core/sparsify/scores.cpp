@@ -8,6 +8,7 @@
 #include "core/base/text.hpp"
 #include "core/random/philox.hpp"
 #include "core/simd/sketch.hpp"
+#include "core/sparsify/column_checks.hpp"
 #include "core/sparsify/streams.hpp"
 
 namespace subquad::sparsify {
@@ -41,10 +42,10 @@ arma::mat gaussian(int64_t rows, int64_t columns, uint64_t seed) {
 }
 
 template <class T>
-void require_finite_norms(Execution& run, const Columns<T>& x, const std::vector<double>& squares, bool check_finite) {
+void require_finite_norms(Execution& run, const Columns<T>& x, const std::vector<double>& squares, bool check) {
   const auto bad = std::find_if_not(squares.begin(), squares.end(), [](double square) { return std::isfinite(square); });
   if (bad == squares.end()) return;
-  if (check_finite) x.check_finite(run);
+  if (check) check_finite(run, x);
   int64_t row = bad - squares.begin();
   size_t p = 0;
   while (row >= x.parts()[p].rows) row -= x.parts()[p++].rows;
@@ -128,7 +129,7 @@ Basis find_basis(Execution& run, Monitor& monitor, const Columns<T>& x, bool exa
 
 template <class T>
 ScoreFacts leverage_scores(Execution& run, const Columns<T>& x, const ScoreRequest& request, double* scores, int64_t stride) {
-  x.check_indices(run);
+  check_indices(run, x);
   const bool exact = request.exact.value_or(exact_pays(x));
   Monitor monitor(run.ticker, x.count() * (exact ? 3 : 2));
   const Basis basis = find_basis(run, monitor, x, exact, request.delta / 2, request.seed, request.check_finite);

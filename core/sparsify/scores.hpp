@@ -4,6 +4,7 @@
 #include <optional>
 #include <vector>
 
+#include "core/sparsify/column_reader.hpp"
 #include "core/sparsify/packed.hpp"
 #include "core/sparsify/whitening.hpp"
 

@@ -9,6 +9,7 @@
 #include "core/parallel/new_memory.hpp"
 #include "core/random/philox.hpp"
 #include "core/simd/sketch.hpp"
+#include "core/sparsify/column_reader.hpp"
 #include "core/sparsify/streams.hpp"
 
 namespace subquad::sparsify {
@@ -110,10 +111,10 @@ class Sketcher {
   const simd::SketchKernels<T>& kernels_;
 };
 
-// Pieces that are summed apart: as many as a quarter of X's memory holds.
+// Pieces that are summed apart: few enough that clearing and joining them is little work beside X, and little memory.
 template <class T>
 int64_t slots_for(const Columns<T>& x, int64_t entries) {
-  const double share = x.work() / 4 / std::max(1.0, static_cast<double>(entries));
+  const double share = x.work() / 16 / std::max(1.0, static_cast<double>(entries));
   int64_t slots = 1;
   while (slots < kMostSlots && 2.0 * static_cast<double>(slots) <= share) slots *= 2;
   return slots;
@@ -155,14 +156,20 @@ Sketch gather(Execution& run, Monitor& monitor, const std::vector<Accumulator<T>
     for (int64_t i = 0; i < n; ++i) result.squares[static_cast<size_t>(i)] += sum.squares[static_cast<size_t>(i)];
   }
   result.matrix.set_size(static_cast<arma::uword>(rows), static_cast<arma::uword>(n));
-  constexpr int64_t kColumns = 16;
-  run.pool.run((n + kColumns - 1) / kColumns, monitor, [&](int64_t task, int64_t) {
-    for (int64_t h = 0; h < rows; ++h) {
-      for (int64_t i = task * kColumns; i < std::min((task + 1) * kColumns, n); ++i) {
-        double total = 0;
-        for (const auto& sum : sums) total += static_cast<double>(sum.sums.get()[h * n + i]);
-        result.matrix.memptr()[i * rows + h] = total;
+  constexpr int64_t kSquare = 64;
+  run.pool.run((n + kSquare - 1) / kSquare, monitor, [&](int64_t task, int64_t) {
+    const int64_t first = task * kSquare, count = std::min(kSquare, n - first);
+    double square[kSquare][kSquare];
+    for (int64_t h = 0; h < rows; h += kSquare) {
+      const int64_t some = std::min(kSquare, rows - h);
+      for (int64_t r = 0; r < some; ++r) {
+        for (int64_t i = 0; i < count; ++i) {
+          double total = 0;
+          for (const auto& sum : sums) total += static_cast<double>(sum.sums.get()[(h + r) * n + first + i]);
+          square[i][r] = total;
+        }
       }
+      for (int64_t i = 0; i < count; ++i) std::copy_n(square[i], some, result.matrix.memptr() + (first + i) * rows + h);
     }
     monitor.advance(0);
   });

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "core/base/error.hpp"
+#include "core/sparsify/column_checks.hpp"
 #include "core/sparsify/whitening.hpp"
 
 namespace subquad::sparsify {
@@ -22,9 +23,9 @@ void log_softmax(std::vector<double>& row) {
 }  // namespace
 
 template <class T>
-SoftmaxError softmax_error(Execution& run, const Columns<T>& x, const Sparsifier<T>& s, double scale, bool check_finite) {
-  x.check_indices(run);
-  if (check_finite) x.check_finite(run);
+SoftmaxError softmax_error(Execution& run, const Columns<T>& x, const Sparsifier<T>& s, double scale, bool check) {
+  check_indices(run, x);
+  if (check) check_finite(run, x);
   const int64_t n = s.rows, n_q = s.query_rows < 0 ? n : s.query_rows, first_key = s.query_rows < 0 ? 0 : n_q;
   SoftmaxError error;
   if (n_q == 0 || first_key == n) return error;

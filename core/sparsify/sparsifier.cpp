@@ -11,6 +11,8 @@
 #include "core/base/text.hpp"
 #include "core/sparsify/barriers.hpp"
 #include "core/sparsify/certificate.hpp"
+#include "core/sparsify/column_checks.hpp"
+#include "core/sparsify/column_reader.hpp"
 #include "core/sparsify/leverage.hpp"
 #include "core/sparsify/whitened_columns.hpp"
 
@@ -63,7 +65,7 @@ void set_columns(Sparsifier<T>& result, const std::vector<T>& columns) {
 template <class T>
 void keep_all(Execution& run, Monitor& monitor, const Columns<T>& x, const Request& request, Sparsifier<T>& result,
               Facts& facts) {
-  if (request.check_finite) x.check_finite(run);
+  if (request.check_finite) check_finite(run, x);
   result.indices.resize(static_cast<size_t>(x.count()));
   std::iota(result.indices.begin(), result.indices.end(), int64_t{0});
   result.weights.assign(result.indices.size(), 1.0);
@@ -213,7 +215,7 @@ class Search {
 
 template <class T>
 Sparsifier<T> sparsify(Execution& run, const Columns<T>& x, const Request& request, Facts* facts) {
-  x.check_indices(run);
+  check_indices(run, x);
   Sparsifier<T> result;
   result.method = request.method;
   result.rows = x.rows();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/sparsify/column_reader.hpp"
 #include "core/sparsify/gram_sum.hpp"
 
 namespace subquad::sparsify {

@@ -6,6 +6,7 @@
 
 #include "core/base/error.hpp"
 #include "core/linalg/factor.hpp"
+#include "core/sparsify/column_reader.hpp"
 #include "core/sparsify/gram_sum.hpp"
 
 namespace subquad::sparsify {
