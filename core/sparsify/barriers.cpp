@@ -67,8 +67,9 @@ std::vector<Pick> take_steps(Execution& run, const SelectionColumns& columns, in
   double usual_room = 1;
   for (int64_t step = 0; step < steps; ++step) {
     barriers.advance(monitor);
-    auto choice = barriers.choose(monitor, candidates.vectors(), candidates.count());
-    if (step % kStepsPerSearch == 0 || choice.room < usual_room) {
+    BarrierFunctions::Choice choice{};
+    if (step % kStepsPerSearch != 0) choice = barriers.choose(monitor, candidates.vectors(), candidates.count());
+    if (choice.room < usual_room) {
       candidates.add(search.candidates(monitor, barriers.test(monitor), kOfLeaf));
       choice = barriers.choose(monitor, candidates.vectors(), candidates.count());
       usual_room = std::max(choice.room, 1.0);

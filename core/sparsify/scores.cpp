@@ -9,6 +9,7 @@
 #include "core/random/philox.hpp"
 #include "core/simd/sketch.hpp"
 #include "core/sparsify/column_checks.hpp"
+#include "core/sparsify/sparse_gram.hpp"
 #include "core/sparsify/streams.hpp"
 
 namespace subquad::sparsify {
@@ -18,7 +19,7 @@ namespace {
 constexpr double kPi = 3.14159265358979323846;
 
 // Operations per entry of X up to which the exact way is no slower: it is bound by reading X, too. bench/sparsify_scores
-constexpr double kExactWork = 144;
+constexpr double kExactWork = 24;
 
 // x > 0 with log x + 1 - x = -excess, below or above 1: a chi-square variable over its g degrees of freedom is beyond x with
 // probability at most exp(g (log x + 1 - x) / 2).
@@ -113,6 +114,12 @@ bool exact_pays(const Columns<T>& x) {
 }
 
 template <class T>
+Whitening refined(Execution& run, Monitor& monitor, const Columns<T>& x, const Whitening& sketched) {
+  if (!sparse_gram_pays(x, sketched.condition)) return refine(sketched, whitened_gram(run, monitor, x, sketched.w));
+  return refine(sketched, arma::symmatu(sketched.w.t() * sparse_gram(run, monitor, x) * sketched.w));
+}
+
+template <class T>
 Basis find_basis(Execution& run, Monitor& monitor, const Columns<T>& x, bool exact, double failure, uint64_t seed,
                  bool check_finite) {
   const auto check = check_finite ? Columns<T>::Check::yes : Columns<T>::Check::no;
@@ -121,7 +128,7 @@ Basis find_basis(Execution& run, Monitor& monitor, const Columns<T>& x, bool exa
   Basis basis{whiten_sketch(sketch, static_cast<double>(std::numeric_limits<T>::epsilon()) / 2), std::move(sketch.squares),
               sketch.rows, 1};
   if (exact && !basis.whitening.exact) {
-    basis.whitening = refine(basis.whitening, whitened_gram(run, monitor, x, basis.whitening.w));
+    basis.whitening = refined(run, monitor, x, basis.whitening);
     ++basis.passes;
   }
   return basis;
@@ -163,6 +170,7 @@ ScoreFacts leverage_scores(Execution& run, const Columns<T>& x, const ScoreReque
 #define SUBQUAD_INSTANTIATE(T)                                                                         \
   template class ColumnNorms<T>;                                                                       \
   template int64_t projection_count<T>(const Columns<T>&);                                             \
+  template Whitening refined<T>(Execution&, Monitor&, const Columns<T>&, const Whitening&);            \
   template bool exact_pays<T>(const Columns<T>&);                                                      \
   template Basis find_basis<T>(Execution&, Monitor&, const Columns<T>&, bool, double, uint64_t, bool); \
   template ScoreFacts leverage_scores<T>(Execution&, const Columns<T>&, const ScoreRequest&, double*, int64_t);

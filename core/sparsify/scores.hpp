@@ -61,12 +61,15 @@ struct ScoreRequest {
 };
 
 // Whitening and the squared norms of X's rows: what every method begins with. Throws where a row's squared norm is not finite.
+// refined: the exact whitening from one by sketch, in one pass, by entries or by whitened columns.
 struct Basis {
   Whitening whitening;
   std::vector<double> squares;
   int64_t sketch_rows;
   int64_t passes;
 };
+template <class T>
+Whitening refined(Execution& run, Monitor& monitor, const Columns<T>& x, const Whitening& sketched);
 template <class T>
 Basis find_basis(Execution& run, Monitor& monitor, const Columns<T>& x, bool exact, double failure, uint64_t seed,
                  bool check_finite);

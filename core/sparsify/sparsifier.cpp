@@ -14,6 +14,7 @@
 #include "core/sparsify/column_checks.hpp"
 #include "core/sparsify/column_reader.hpp"
 #include "core/sparsify/leverage.hpp"
+#include "core/sparsify/sparse_gram.hpp"
 #include "core/sparsify/whitened_columns.hpp"
 
 namespace subquad::sparsify {
@@ -134,7 +135,7 @@ class Search {
     }
     const bool exact = exact_whitening || request_.certify == Certify::exact;
     if (exact && !exact_whitening) {
-      basis_.whitening = refine(basis_.whitening, whitened_gram(run_, monitor_, x_, basis_.whitening.w));
+      basis_.whitening = refined(run_, monitor_, x_, basis_.whitening);
       ++facts_.passes;
     }
     const arma::mat product = whitened_product(monitor_, basis_.whitening.w, columns);
@@ -178,8 +179,9 @@ class Search {
     if (steps >= x_.count()) return keep_all(run_, monitor_, x_, request_, result_, facts_);
     facts_.steps = steps;
     facts_.bound = barrier_bound(static_cast<double>(steps) / static_cast<double>(rank));
-    const WhitenedColumns<T> columns(run_, monitor_, x_, basis_.whitening);
-    BarrierChoice choice = choose_by_barriers(run_, columns, steps);
+    BarrierChoice choice = sparse_gram_pays(x_, basis_.whitening.condition)
+                               ? choose_by_barriers(run_, SparseSelection<T>(run_, monitor_, x_, basis_.whitening), steps)
+                               : choose_by_barriers(run_, WhitenedColumns<T>(run_, monitor_, x_, basis_.whitening), steps);
     facts_.epsilon_barriers = choice.epsilon_barriers;
     ++facts_.passes;
     std::vector<T> chosen = gather_columns(run_, monitor_, x_, choice.indices);

@@ -19,7 +19,7 @@ struct Whitening {
 // From a sketch, by QR: the condition of X is not squared. `unit` is the roundoff of the columns' type.
 Whitening whiten_sketch(Sketch& sketch, double unit);
 
-// W' X X' W for a whitening by sketch: one pass in double precision.
+// W' X X' W: one pass in double precision.
 template <class T>
 arma::mat whitened_gram(Execution& run, Monitor& monitor, const Columns<T>& x, const arma::mat& w);
 
