@@ -926,7 +926,8 @@ SUBQUAD_API subquad_status subquad_matrix_from_sparse(const subquad_sparse* x, s
 
 /* A matrix from a function that writes blocks of columns, for data that does not fit into memory.
  *   rows, columns: its extents   dtype: SUBQUAD_FLOAT32 or SUBQUAD_FLOAT64
- *   block_columns: most columns to ask for at once; 0 leaves it to the library (about 8 MiB).
+ *   block_columns: most columns to ask for at once; 0 leaves it to the library (about 8 MiB). From 64 on, results do not depend on
+ *                  it but for round-off.
  * Owns:    *matrix_out is the caller's; user is passed through, and must stay valid while calls use the matrix.
  * Errors:  SUBQUAD_ERR_NULL, VALUE (block_columns negative), SHAPE (a negative extent), DTYPE, SIZE, MEMORY; then *matrix_out =
  *          NULL.

@@ -13,20 +13,21 @@ void Panels::transpose(const double* from, double factor, double* to) const {
 
 // Gauss-Jordan elimination of one tile; the pivots are those of its Cholesky factor, squared.
 bool Panels::invert_tile(double* a) const {
-  const int64_t width = width_;
-  for (int64_t p = 0; p < width; ++p) {
-    double* const pivot_row = a + p * width;
-    const double pivot = pivot_row[p];
+  double factors[kVectors * kMostLanes], pivot_row[kVectors * kMostLanes];
+  for (int64_t p = 0; p < width_; ++p) {
+    const double pivot = a[p * width_ + p];
     if (!(pivot > 0)) return false;
-    pivot_row[p] = 1;
-    for (int64_t j = 0; j < width; ++j) pivot_row[j] /= pivot;
-    for (int64_t i = 0; i < width; ++i) {
-      if (i == p) continue;
-      double* const row = a + i * width;
-      const double factor = row[p];
-      row[p] = 0;
-      for (int64_t j = 0; j < width; ++j) row[j] -= factor * pivot_row[j];
+    for (int64_t i = 0; i < width_; ++i) {
+      factors[i] = -a[i * width_ + p];
+      a[i * width_ + p] = 0;
     }
+    factors[p] = 1;
+    for (int64_t j = 0; j < width_; ++j) {
+      pivot_row[j] = a[p * width_ + j] / pivot;
+      a[p * width_ + j] = 0;
+    }
+    pivot_row[p] = 1 / pivot;
+    kernels_.add_rows[kVectors - 1]({factors, 1, 1, width_, 1, pivot_row, a});
   }
   return true;
 }
@@ -45,7 +46,8 @@ bool Panels::sweep(const Team& team, double* a, int64_t k, double* scratch) cons
     if (j == k) return;
     Tile factor;
     transpose(column + j * tile, -1, factor);
-    kernels_.add_rows[kVectors - 1]({product + j * tile, width_, 1, padded_ - j * width_, width_, factor, panel(a, j) + j * tile});
+    kernels_.add_rows[kVectors - 1](
+        {product + j * tile, width_, 1, padded_ - j * width_, width_, factor, panel(a, j) + j * tile});
   });
   for (int64_t i = 0; i < k; ++i) transpose(product + i * tile, 1, panel(a, i) + k * tile);
   for (int64_t e = 0; e < tile; ++e) panel(a, k)[k * tile + e] = -inverse[e];
@@ -108,6 +110,7 @@ void Panels::multiply_rows(const Team& team, const double* x, int64_t rows, cons
         std::copy(product + r * width_, product + (r + 1) * width_, c + (first + r) * padded_ + j * width_);
       }
     }
+    team.monitor().advance(0);
   });
 }
 

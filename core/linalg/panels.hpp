@@ -16,7 +16,10 @@ namespace subquad::linalg {
 class Panels {
  public:
   Panels(simd::Target target, int64_t size)
-      : kernels_(simd::product_kernels<double>(target)), size_(size), width_(kVectors * kernels_.lanes), padded_(round_up(size, width_)) {}
+      : kernels_(simd::product_kernels<double>(target)),
+        size_(size),
+        width_(kVectors * kernels_.lanes),
+        padded_(round_up(size, width_)) {}
 
   int64_t size() const { return size_; }
   int64_t padded() const { return padded_; }
@@ -49,7 +52,9 @@ class Panels {
     dots(a, 1, b, &y);
     return y;
   }
-  void dots(const double* a, int64_t rows, const double* b, double* y) const { kernels_.dots({a, b, padded_, 0, rows, padded_, y}); }
+  void dots(const double* a, int64_t rows, const double* b, double* y) const {
+    kernels_.dots({a, b, padded_, 0, rows, padded_, y});
+  }
 
  private:
   static constexpr int64_t kVectors = 2, kMostLanes = 8;  // that a panel is wide; doubles of the longest vectors

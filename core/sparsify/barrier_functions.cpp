@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "core/base/error.hpp"
+#include "core/linalg/symmetric.hpp"
 
 namespace subquad::sparsify {
 
@@ -124,7 +125,7 @@ BarrierFunctions::Choice BarrierFunctions::choose(Monitor& monitor, const double
 
 // The potential and tr M^2 with the column added, by the Sherman-Morrison formula.
 void BarrierFunctions::update(Monitor& monitor, Side& side, const double* columns, const Choice& choice) const {
-  const double *const image = side.images.get() + choice.column * stride();
+  const double* const image = side.images.get() + choice.column * stride();
   double* const second = side.scratch.get();
   panels_.multiply_rows(Team(monitor), image, 1, side.inverse.get(), second);
   const double first = square(side, choice.column), weight = side.sign * choice.weight;
@@ -137,6 +138,11 @@ void BarrierFunctions::add(Monitor& monitor, const double* columns, const Choice
   update(monitor, upper_, columns, choice);
   update(monitor, lower_, columns, choice);
   panels_.add_squares(Team(monitor), columns + choice.column * stride(), 1, &choice.weight, sum_.get());
+}
+
+double BarrierFunctions::epsilon() {
+  panels_.unpack(sum_.get(), test_.get());
+  return linalg::distance_from_identity(test_.get(), rank_).epsilon;
 }
 
 }  // namespace subquad::sparsify

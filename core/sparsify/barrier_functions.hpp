@@ -34,6 +34,9 @@ class BarrierFunctions {
   // Adds a column as it was chosen.
   void add(Monitor& monitor, const double* columns, const Choice& choice);
 
+  // |x A - 1|_2 for the best factor x.
+  double epsilon();
+
  private:
   // With M the inverse of (barrier - A) or (A - barrier), whichever is positive, the potential is tr M.
   struct Side {

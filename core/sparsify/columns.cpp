@@ -57,7 +57,9 @@ void Columns<T>::pass_over(Execution& run, Monitor& monitor, int64_t slots, Chec
   for (const auto& part : parts_) {
     if (const auto* x = std::get_if<BlockColumns>(&part.source)) {
       const int64_t fitting = kBlockBytes / std::max<int64_t>(part.rows * static_cast<int64_t>(sizeof(T)), 1);
-      width = std::min(width, x->width > 0 ? x->width : std::max<int64_t>(fitting / 64 * 64, 64));
+      const int64_t most = x->width > 0 ? x->width : std::max<int64_t>(fitting, 64);
+      // Columns are then sketched in the same groups as if they were in memory.
+      width = std::min(width, most < 64 ? most : most / 64 * 64);
     }
   }
   std::vector<Lease<T>> blocks(parts_.size());

@@ -25,7 +25,6 @@ Reweighting::Reweighting(Execution& run, const linalg::Panels& panels, const dou
       count_(count),
       sum_(run.workspace, panels.elements()),
       square_(run.workspace, panels.size() * panels.size()),
-      eigenvalues_(run.workspace, panels.size()),
       upper_(side(1)),
       lower_(side(-1)) {}
 
@@ -47,19 +46,18 @@ void Reweighting::sum(Monitor& monitor, const double* w) {
 
 double Reweighting::center(Monitor& monitor, double* w) {
   sum(monitor, w);
-  const int64_t n = panels_.size();
   panels_.unpack(sum_.get(), square_.get());
-  linalg::eigenvalues(square_.get(), n, eigenvalues_.get());
-  const double least = eigenvalues_.get()[0], most = eigenvalues_.get()[n - 1], factor = 2 / (least + most);
-  for (int64_t j = 0; j < count_; ++j) w[j] *= factor;
-  for (int64_t e = 0; e < panels_.elements(); ++e) sum_.get()[e] *= factor;
-  return (most - least) / (most + least);
+  const linalg::Distance distance = linalg::distance_from_identity(square_.get(), panels_.size());
+  for (int64_t j = 0; j < count_; ++j) w[j] *= distance.factor;
+  for (int64_t e = 0; e < panels_.elements(); ++e) sum_.get()[e] *= distance.factor;
+  return distance.epsilon;
 }
 
 double Reweighting::improve(Monitor& monitor, double epsilon, double* w) {
   std::vector<double> trial(w, w + count_);
   double now = center(monitor, trial.data()), best = epsilon;
-  for (double sweep = 0, margin = kFirstMargin; sweep < kSweeps; ++sweep, margin /= 2) {
+  double margin = kFirstMargin;
+  for (int64_t sweep = 0; sweep < kSweeps; ++sweep, margin /= 2) {
     const double distance = now * (1 + margin);
     if (!(place(monitor, upper_, distance) && place(monitor, lower_, distance))) break;
     descend(monitor, trial.data());

@@ -37,7 +37,7 @@ class Reweighting {
   const linalg::Panels& panels_;
   const double* columns_;
   int64_t count_;
-  Lease<double> sum_, square_, eigenvalues_;
+  Lease<double> sum_, square_;
   Side upper_, lower_;
 };
 

@@ -54,6 +54,32 @@ void require_finite_norms(Execution& run, const Columns<T>& x, const std::vector
                                         (std::isnan(*bad) ? "nan" : "beyond the range of float64"));
 }
 
+// Scores |z' x_j|^2 of all columns, computed in type U: T or double.
+template <class U, class T>
+void write_norms(Execution& run, Monitor& monitor, const Columns<T>& x, const arma::mat& z, double* scores, int64_t stride) {
+  const Packed<U> packed(run, z);
+  constexpr int64_t kSlots = 64;
+  x.pass(run, monitor, kSlots, Columns<T>::Check::no, [&](int64_t, ColumnReader<T>& reader, int64_t first, int64_t last) {
+    ColumnNorms<U> norms(run, packed);
+    const int64_t width = reader.convenient();
+    std::vector<double> some(static_cast<size_t>(width));
+    for (int64_t j = first; j < last; j += width) {
+      const int64_t count = std::min(width, last - j);
+      if constexpr (!std::is_same_v<U, T>) {
+        norms.of_panel(reader.doubles(j, count), x.rows(), count, some.data());
+      } else if (x.all_sparse()) {
+        norms.of_lists(reader.lists(j, count), count, some.data());
+      } else {
+        int64_t column_stride;
+        const T* const panel = reader.dense(j, count, &column_stride);
+        norms.of_panel(panel, column_stride, count, some.data());
+      }
+      for (int64_t c = 0; c < count; ++c) scores[(j + c) * stride] = std::min(some[static_cast<size_t>(c)], 1.0);
+      monitor.advance(count);
+    }
+  });
+}
+
 }  // namespace
 
 template <class T>
@@ -82,14 +108,6 @@ void ColumnNorms<T>::of_panel(const T* panel, int64_t stride, int64_t count, dou
       }
     }
   }
-}
-
-template <class T>
-void ColumnNorms<T>::of(ColumnReader<T>& reader, bool sparse, int64_t first, int64_t count, double* norms) {
-  if (sparse) return of_lists(reader.lists(first, count), count, norms);
-  int64_t stride;
-  const T* panel = reader.dense(first, count, &stride);
-  of_panel(panel, stride, count, norms);
 }
 
 Projections project(const Whitening& whitening, int64_t columns, int64_t count, double failure, uint64_t seed) {
@@ -151,19 +169,11 @@ ScoreFacts leverage_scores(Execution& run, const Columns<T>& x, const ScoreReque
     const double widest = (1 + kDistortion) * (1 + kDistortion), narrowest = (1 - kDistortion) * (1 - kDistortion);
     facts.factor = std::max(projections.greatest / narrowest, widest / projections.least);
   }
-  const Packed<T> z(run, project_too ? projections.z : whitening.w);
-  constexpr int64_t kSlots = 64;
-  x.pass(run, monitor, kSlots, Columns<T>::Check::no, [&](int64_t, ColumnReader<T>& reader, int64_t first, int64_t last) {
-    ColumnNorms<T> norms(run, z);
-    const int64_t width = reader.convenient();
-    std::vector<double> some(static_cast<size_t>(width));
-    for (int64_t j = first; j < last; j += width) {
-      const int64_t count = std::min(width, last - j);
-      norms.of(reader, x.all_sparse(), j, count, some.data());
-      for (int64_t c = 0; c < count; ++c) scores[(j + c) * stride] = std::min(some[static_cast<size_t>(c)], 1.0);
-      monitor.advance(count);
-    }
-  });
+  if (whitening.exact) {
+    write_norms<double>(run, monitor, x, whitening.w, scores, stride);
+  } else {
+    write_norms<T>(run, monitor, x, project_too ? projections.z : whitening.w, scores, stride);
+  }
   return facts;
 }
 

@@ -10,16 +10,13 @@
 
 namespace subquad::sparsify {
 
-// Squared norms |Z' x_j|^2 of all columns for a packed Z.
+// Squared norms |Z' x_j|^2 of columns for a packed Z.
 template <class T>
 class ColumnNorms {
  public:
   ColumnNorms(Execution& run, const Packed<T>& z) : z_(z), workspace_(run.workspace), target_(run.target) {}
 
-  // Of columns [first, first + count), at most reader.convenient() of them.
-  void of(ColumnReader<T>& reader, bool sparse, int64_t first, int64_t count, double* norms);
-
-  // Of columns in memory, [count][n].
+  // Of columns one after the other.
   void of_panel(const T* panel, int64_t stride, int64_t count, double* norms);
 
   // Of columns by their entries.

@@ -572,8 +572,8 @@ pub type subquad_callback = Option<unsafe extern "C" fn(user: *mut c_void, fract
 /// ```text
 /// Writes the columns first .. first + count - 1 of a matrix to `block`, column after column: entry i of column first + c at
 /// block[c * rows + i], in the matrix's dtype. Called on the thread that made the call, never twice at once. Methods LEVERAGE and
-/// GRAM and leverage scores ask for all columns in order, and do so twice; DETERMINISTIC then asks again for some blocks, in any
-/// order. The same columns must be written every time.
+/// GRAM and sketched leverage scores ask for all columns in order, twice; exact scores do so three times; DETERMINISTIC, after three
+/// times, asks again for some columns, in any order. The same columns must be written every time.
 /// Return 0 to go on, anything else to cancel.
 /// ```
 pub type subquad_column_blocks =
@@ -1355,7 +1355,8 @@ unsafe extern "C" {
     /// ```text
     /// A matrix from a function that writes blocks of columns, for data that does not fit into memory.
     ///   rows, columns: its extents   dtype: SUBQUAD_FLOAT32 or SUBQUAD_FLOAT64
-    ///   block_columns: most columns to ask for at once; 0 leaves it to the library (about 8 MiB).
+    ///   block_columns: most columns to ask for at once; 0 leaves it to the library (about 8 MiB). From 64 on, results do not depend on
+    ///                  it but for round-off.
     /// Owns:    *matrix_out is the caller's; user is passed through, and must stay valid while calls use the matrix.
     /// Errors:  SUBQUAD_ERR_NULL, VALUE (block_columns negative), SHAPE (a negative extent), DTYPE, SIZE, MEMORY; then *matrix_out =
     ///          NULL.
