@@ -1,4 +1,4 @@
-// Method: [CohenLewis, sec. 2] sampling by leverage scores, as a race [CohenKaplan]: column j arrives at a time that is exponential
+// Method: [CohenLewis] sampling by leverage scores, as a race [CohenKaplan]: column j arrives at a time that is exponential
 // with rate r_j, a pure function of (seed, j). Differs: the columns that arrive before T are kept once, with weight 1 / P(arrived),
 // in place of draws with replacement; the error is never larger in the sense of the bounds (docs/math/sparsify.md).
 #include "core/sparsify/leverage.hpp"

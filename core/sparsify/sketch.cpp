@@ -1,4 +1,4 @@
-// Method: sparse sign embedding [CohenSparse, TroppStreaming], or, where X is dense, a Hadamard transform of 64 columns with random
+// Method: sparse sign embedding [CohenSparse], or, where X is dense, a Hadamard transform of 64 columns with random
 // signs [AilonChazelle] whose results go to one row each. Differs: the rows of a column are an arithmetic progression, not
 // independent (docs/math/sparsify.md).
 #include "core/sparsify/sketch.hpp"
