@@ -105,12 +105,13 @@ void describe(subquad_report& report, const sparsify::Sparsifier<T>& sparsifier,
   report.set<double>(SUBQUAD_REPORT_SECONDS_CERTIFY, facts.seconds_certify);
 }
 
-subquad_status make(subquad_context* context, const subquad_options* given, const std::vector<MatrixArgument>& matrices,
+subquad_status make(subquad_context* context, const subquad_options* given, std::initializer_list<MatrixArgument> list,
                     subquad_sparsifier** sparsifier_out, subquad_report* report) {
   return capi::guarded([&] {
     *required(sparsifier_out, "sparsifier_out") = nullptr;
     const capi::ContextUse use(context);
     capi::CallReport call;
+    const std::vector<MatrixArgument> matrices(list);
     capi::check_matrices(matrices);
     const sparsify::Request request = request_of(capi::options_or_default(given));
     Execution run = use.execution();

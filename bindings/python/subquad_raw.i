@@ -3,7 +3,10 @@
  *   T* name_out           returned, as a list where there are several
  *   const subquad_array*  None, or a tuple (address, dtype, shape, strides in elements)
  *   subquad_array* _out   returned as a tuple (dtype, shape)
- *   subquad_callback      True: the call looks for signals (Ctrl-C) while it runs; False: it does not */
+ *   const subquad_sparse* a tuple (offsets, indices, values, rows, columns, nonzeros, layout, dtype, index dtype, index base), the first
+ *                         three addresses
+ *   subquad_callback      True: the call looks for signals (Ctrl-C) while it runs; False: it does not
+ *   subquad_column_blocks a callable (first, count, address of the block); whoever makes the matrix keeps it alive */
 %module subquad_raw
 
 %{
@@ -14,10 +17,14 @@
 _Static_assert(sizeof(subquad_array) == 80 && offsetof(subquad_array, dtype) == 8 && offsetof(subquad_array, ndim) == 12 &&
                    offsetof(subquad_array, shape) == 16 && offsetof(subquad_array, strides) == 48,
                "subquad_array has the layout that the header fixes");
+_Static_assert(sizeof(subquad_sparse) == 64 && offsetof(subquad_sparse, rows) == 24 && offsetof(subquad_sparse, layout) == 48 &&
+                   offsetof(subquad_sparse, index_base) == 60,
+               "subquad_sparse has the layout that the header fixes");
 
 static PyObject* error_factory = NULL; /* owned; set once, when the package is imported */
 
-/* Set the Python exception of a status, unless one is pending: a signal handler's, which is why the call was cancelled. */
+/* Set the Python exception of a status, unless one is pending: that of a signal's handler or of a function that reads blocks, which is
+ * why the call was cancelled. */
 static void raise_status(subquad_status status) {
   PyObject* error;
   if (PyErr_Occurred()) return;
@@ -67,6 +74,32 @@ static int read_view(PyObject* tuple, subquad_array* view) {
   return copy_extents(shape, ndim, view->shape) < 0 || copy_extents(strides, ndim, view->strides) < 0 ? -1 : 0;
 }
 
+/* Read (offsets, indices, values, rows, .., index base). The caller's frame keeps the three arrays alive. */
+static int read_sparse(PyObject* tuple, subquad_sparse* x) {
+  unsigned long long offsets, indices, values;
+  long long rows, columns, nonzeros;
+  int layout, dtype, index_dtype, index_base;
+  if (!PyTuple_Check(tuple)) {
+    PyErr_SetString(PyExc_TypeError, "a sparse matrix is a tuple (offsets, indices, values, rows, columns, nonzeros, layout, ..)");
+    return -1;
+  }
+  if (!PyArg_ParseTuple(tuple, "KKKLLLiiii", &offsets, &indices, &values, &rows, &columns, &nonzeros, &layout, &dtype, &index_dtype,
+                        &index_base)) {
+    return -1;
+  }
+  x->offsets = (const void*)(uintptr_t)offsets;
+  x->indices = (const void*)(uintptr_t)indices;
+  x->values = (const void*)(uintptr_t)values;
+  x->rows = rows;
+  x->columns = columns;
+  x->nonzeros = nonzeros;
+  x->layout = layout;
+  x->dtype = dtype;
+  x->index_dtype = index_dtype;
+  x->index_base = index_base;
+  return 0;
+}
+
 /* What an array must be, as (dtype, shape). */
 static PyObject* describe_view(const subquad_array* view) {
   PyObject* shape = PyTuple_New(view->ndim);
@@ -94,14 +127,29 @@ static int read_parts(PyObject* pairs, Py_ssize_t count, subquad_array* o_parts,
 }
 
 /* A subquad_callback: run the handlers of signals that arrived, and cancel if one raised. The exception stays pending in this
- * thread's state until the wrapper of the cancelled call returns. */
+ * thread's state until the wrapper of the cancelled call returns. No handler runs while one is pending. */
 static int32_t check_signals(void* user, double fraction) {
   PyGILState_STATE state = PyGILState_Ensure();
-  int32_t raised = PyErr_CheckSignals() != 0;
+  int32_t raised = PyErr_Occurred() || PyErr_CheckSignals() != 0;
   (void)user;
   (void)fraction;
   PyGILState_Release(state);
   return raised;
+}
+
+/* A subquad_column_blocks: let the callable that user points to write a block, and cancel if it raised. Its exception stays pending as
+ * that of a signal's handler does. */
+static int32_t write_block(void* user, int64_t first, int64_t count, void* block) {
+  PyGILState_STATE state = PyGILState_Ensure();
+  PyObject* done = NULL;
+  int32_t failed;
+  if (!PyErr_Occurred()) {
+    done = PyObject_CallFunction((PyObject*)user, "LLK", (long long)first, (long long)count, (unsigned long long)(uintptr_t)block);
+  }
+  failed = !done;
+  Py_XDECREF(done);
+  PyGILState_Release(state);
+  return failed;
 }
 %}
 
@@ -134,6 +182,12 @@ static void set_error_factory(PyObject* factory) {
 %thread subquad_conv_basis_apply;
 %thread subquad_conv_basis_apply_transposed;
 %thread subquad_conv_basis_backward;
+%thread subquad_leverage_scores;
+%thread subquad_sparsify;
+%thread subquad_sparsify_pair;
+%thread subquad_sparsifier_get;
+%thread subquad_sparsifier_attention;
+%thread subquad_sparsifier_softmax_error;
 %thread subquad_wisdom_export; /* waits for FFTW's planner, which another thread may hold */
 %thread subquad_wisdom_import;
 
@@ -169,9 +223,12 @@ HANDLE(subquad_context)
 HANDLE(subquad_options)
 HANDLE(subquad_report)
 HANDLE(subquad_conv_basis)
+HANDLE(subquad_matrix)
+HANDLE(subquad_sparsifier)
 
 %typemap(in, numinputs=0) subquad_array* kernels_out (subquad_array value) "$1 = &value;"
 %typemap(argout) subquad_array* kernels_out { $result = SWIG_Python_AppendOutput($result, describe_view($1), 1); }
+%apply subquad_array* kernels_out { subquad_array* y_out };
 
 %typemap(in) const subquad_array* (subquad_array view) {
   $1 = NULL;
@@ -179,6 +236,11 @@ HANDLE(subquad_conv_basis)
     if (read_view($input, &view) < 0) SWIG_fail;
     $1 = &view;
   }
+}
+
+%typemap(in) const subquad_sparse* (subquad_sparse sparse) {
+  if (read_sparse($input, &sparse) < 0) SWIG_fail;
+  $1 = &sparse;
 }
 
 /* Parts of a merge: one argument, a list of pairs of views. */
@@ -205,5 +267,12 @@ HANDLE(subquad_conv_basis)
   $2 = NULL;
 }
 
+%typemap(in) (subquad_column_blocks blocks, void* user) {
+  if (!PyCallable_Check($input)) SWIG_exception_fail(SWIG_TypeError, "blocks: expected a callable (first, count, address)");
+  $1 = write_block;
+  $2 = $input;
+}
+
 %ignore subquad_array;
+%ignore subquad_sparse;
 %include "subquad.h"

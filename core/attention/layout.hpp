@@ -31,7 +31,8 @@ inline QueryGroup query_group(int64_t index, int64_t n_q, int64_t lanes) {
 // of the shape alone, since sums depend on it.
 inline int64_t keys_per_block(int64_t d, int64_t d_v) {
   constexpr int64_t kEntries = int64_t{1} << 20;
-  return std::clamp(kEntries / (d + d_v) / simd::kBlockSlack * simd::kBlockSlack, simd::kBlockSlack, simd::kKeyBlock);
+  return std::clamp(kEntries / std::max<int64_t>(d + d_v, 1) / simd::kBlockSlack * simd::kBlockSlack, simd::kBlockSlack,
+                    simd::kKeyBlock);
 }
 
 inline int64_t query_groups(int64_t n_q, int64_t lanes) {

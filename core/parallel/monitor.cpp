@@ -23,7 +23,7 @@ bool Ticker::ask(double fraction) {
 
 void Monitor::advance(int64_t work) {
   const int64_t done = done_.fetch_add(work, std::memory_order_relaxed) + work;
-  if (ticker_.due()) {
+  if (!stopped_.load(std::memory_order_relaxed) && ticker_.due()) {
     const double fraction = total_ > 0 ? std::min(1.0, static_cast<double>(done) / static_cast<double>(total_)) : 0.0;
     if (ticker_.ask(fraction)) stop();
   }

@@ -28,12 +28,12 @@ constexpr double kAlmost = 0.9;
 // The last candidates.
 class Candidates {
  public:
-  Candidates(Workspace& workspace, const SelectionColumns& columns, int64_t stride)
-      : columns_(columns), stride_(stride), memory_(workspace, kCandidates * stride) {
-    std::fill(vectors(), vectors() + kCandidates * stride_, 0.0);
+  // vectors: [kCandidates][stride]
+  Candidates(const SelectionColumns& columns, int64_t stride, double* vectors)
+      : columns_(columns), stride_(stride), vectors_(vectors) {
+    std::fill(vectors_, vectors_ + kCandidates * stride_, 0.0);
   }
 
-  double* vectors() const { return memory_.get(); }
   int64_t count() const { return static_cast<int64_t>(indices_.size()); }
   int64_t index(int64_t candidate) const { return indices_[static_cast<size_t>(candidate)]; }
 
@@ -46,7 +46,7 @@ class Candidates {
       } else {
         indices_[static_cast<size_t>(next_)] = index;
       }
-      columns_.column(index, vectors() + next_ * stride_);
+      columns_.column(index, vectors_ + next_ * stride_);
       next_ = (next_ + 1) % kCandidates;
     }
   }
@@ -54,7 +54,7 @@ class Candidates {
  private:
   const SelectionColumns& columns_;
   int64_t stride_, next_ = 0;
-  Lease<double> memory_;
+  double* vectors_;
   std::vector<int64_t> indices_;
 };
 
@@ -62,7 +62,8 @@ std::vector<Pick> take_steps(Execution& run, const SelectionColumns& columns, in
   const int64_t rank = columns.rank();
   ColumnSearch search(run, columns);
   BarrierFunctions barriers(run, rank, static_cast<double>(steps) / static_cast<double>(rank), kCandidates);
-  Candidates candidates(run.workspace, columns, barriers.stride());
+  Lease<double> vectors(run.workspace, kCandidates * barriers.stride());
+  Candidates candidates(columns, barriers.stride(), vectors.get());
   Monitor monitor(run.ticker, steps);
   std::vector<Pick> picks;
   double room_enough = 1;
@@ -71,13 +72,13 @@ std::vector<Pick> take_steps(Execution& run, const SelectionColumns& columns, in
     if (enough > 0 && step > rank && step % steps_per_look == 0 && barriers.epsilon() <= enough) break;
     barriers.advance(monitor);
     BarrierFunctions::Choice choice{};
-    if (step % kStepsPerSearch != 0) choice = barriers.choose(monitor, candidates.vectors(), candidates.count());
+    if (step % kStepsPerSearch != 0) choice = barriers.choose(monitor, vectors.get(), candidates.count());
     if (choice.room < room_enough) {
       candidates.add(search.candidates(monitor, barriers.test(monitor), kOfLeaf));
-      choice = barriers.choose(monitor, candidates.vectors(), candidates.count());
+      choice = barriers.choose(monitor, vectors.get(), candidates.count());
       room_enough = std::max(kAlmost * choice.room, 1.0);
     }
-    barriers.add(monitor, candidates.vectors(), choice);
+    barriers.add(monitor, vectors.get(), choice);
     picks.push_back({candidates.index(choice.column), choice.weight});
     monitor.advance(1);
   }

@@ -26,7 +26,7 @@ class GramSum {
   }
 
   // Columns [count][n].
-  void add(const double* x, int64_t count) {
+  void add(Monitor& monitor, const double* x, int64_t count) {
     const int64_t n = w_.rows();
     double* v = whitened_.get();
     for (const auto& panel : w_.panels()) {
@@ -44,6 +44,7 @@ class GramSum {
         b_block += b.width * kColumns;
       }
       a_block += a.width * kColumns;
+      monitor.advance(0);
     }
   }
 

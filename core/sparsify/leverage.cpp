@@ -211,7 +211,7 @@ Choice<T> sample_columns(Execution& run, Monitor& monitor, const Columns<T>& x, 
     for (int64_t j = first; j < last; j += width) {
       const int64_t count = std::min(width, last - j);
       sampler.offer(reader, j, count);
-      if (!sums.empty()) sums[static_cast<size_t>(slot)].add(reader.doubles(j, count), count);
+      if (!sums.empty()) sums[static_cast<size_t>(slot)].add(monitor, reader.doubles(j, count), count);
       monitor.advance(count);
     }
   });

@@ -12,7 +12,7 @@ namespace subquad::sparsify {
 
 namespace {
 
-constexpr int64_t kSweeps = 8;        // epsilon is then within 1 to 3 % of its minimum over all weights
+constexpr int64_t kSweeps = 8;        // epsilon is then mostly within 3 % of its minimum over all weights
 constexpr double kFirstMargin = 0.3;  // h = (1 + margin) epsilon; halved by each sweep
 constexpr int64_t kSmallRank = 192;   // below, a thread works on a block for less time than it takes to wake
 
@@ -57,11 +57,12 @@ double Reweighting::improve(Monitor& monitor, double epsilon, double* w) {
   std::vector<double> trial(w, w + count_);
   double now = center(monitor, trial.data()), best = epsilon;
   double margin = kFirstMargin;
-  for (int64_t sweep = 0; sweep < kSweeps; ++sweep, margin /= 2) {
+  for (int64_t sweep = 0; sweep < kSweeps; ++sweep) {
     const double distance = now * (1 + margin);
     if (!(place(monitor, upper_, distance) && place(monitor, lower_, distance))) break;
     descend(monitor, trial.data());
     now = center(monitor, trial.data());
+    margin /= 2;
     if (now < best) {
       best = now;
       std::copy(trial.begin(), trial.end(), w);

@@ -2,10 +2,14 @@
 // of many of them at once, which may be computed in other coordinates than those of v.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
 namespace subquad::sparsify {
+
+// Bytes that the Gram matrices of the leaves may take, a tree of their sums coming on top: a fifth of X's own, or little.
+inline double leaf_memory(double bytes_of_x) { return std::max(0.2 * bytes_of_x, 32.0 * (1 << 20)); }
 
 class SelectionColumns {
  public:

@@ -4,6 +4,7 @@
 #include "core/sparsify/sketch.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "core/parallel/new_memory.hpp"
@@ -16,7 +17,7 @@ namespace subquad::sparsify {
 
 namespace {
 
-constexpr int64_t kSigns = 8;            // rows that a sparse column goes to
+constexpr size_t kSigns = 8;             // rows that a sparse column goes to
 constexpr double kDenseFrom = 1.0 / 24;  // share of nonzeros from which mixing dense columns is faster: bench/sparsify_scores
 constexpr int64_t kMostSlots = 16;
 
@@ -78,28 +79,42 @@ class Sketcher {
                   sum.sums.get(), sum.squares.data()});
   }
 
+  // The places that a sparse column goes to: where the rows begin, and the factors.
+  struct Places {
+    std::array<T*, kSigns> rows;
+    std::array<T, kSigns> factors;
+  };
+
+  Places places_of(int64_t column, T* sums) const {
+    const T factor = static_cast<T>(1 / std::sqrt(static_cast<double>(kSigns)));
+    const PhiloxBlock random = words(seed_, kSketchStream, column);
+    const Rows progression(random[2], random[3], rows_);
+    Places places;
+    int64_t row = progression.first;
+    for (size_t k = 0; k < kSigns; ++k) {
+      places.rows[k] = sums + row * n_;
+      places.factors[k] = (random[0] >> k & 1) != 0 ? -factor : factor;
+      row += progression.step;
+      row = row >= rows_ ? row - rows_ : row;
+    }
+    return places;
+  }
+
   void scatter(ColumnReader<T>& reader, int64_t first, int64_t last, Accumulator<T>& sum) const {
     const ColumnLists<T> lists = reader.lists(first, last - first);
-    const T factor = static_cast<T>(1 / std::sqrt(static_cast<double>(kSigns)));
     for (int64_t c = 0; c < last - first; ++c) {
-      const PhiloxBlock random = words(seed_, kSketchStream, first + c);
-      const Rows rows(random[2], random[3], rows_);
-      int64_t row = rows.first;
-      for (int64_t k = 0; k < kSigns; ++k) {
-        T* const place = sum.sums.get() + row * n_ - lists.base;
-        const T sign = (random[0] >> k & 1) != 0 ? -factor : factor;
-        for (int64_t e = lists.offsets[c]; e < lists.offsets[c + 1]; ++e) place[lists.rows[e]] += sign * lists.values[e];
-        row += rows.step;
-        row = row >= rows_ ? row - rows_ : row;
-      }
-      const auto row_of = [&](int64_t e) { return static_cast<size_t>(lists.rows[e] - lists.base); };
-      // Entries of one place add up before they are squared.
-      for (int64_t e = lists.offsets[c]; e < lists.offsets[c + 1]; ++e)
-        sum.column[row_of(e)] += static_cast<double>(lists.values[e]);
+      const Places places = places_of(first + c, sum.sums.get());
+      // Entries outside, places inside: columns have few entries, and how many cannot be foreseen.
       for (int64_t e = lists.offsets[c]; e < lists.offsets[c + 1]; ++e) {
-        double& value = sum.column[row_of(e)];
-        sum.squares[row_of(e)] += value * value;
-        value = 0;
+        const int64_t row = lists.rows[e] - lists.base;
+        for (size_t k = 0; k < kSigns; ++k) places.rows[k][row] += places.factors[k] * lists.values[e];
+        sum.column[static_cast<size_t>(row)] += static_cast<double>(lists.values[e]);
+      }
+      // Entries of one place have been added up before they are squared.
+      for (int64_t e = lists.offsets[c]; e < lists.offsets[c + 1]; ++e) {
+        const auto row = static_cast<size_t>(lists.rows[e] - lists.base);
+        sum.squares[row] += sum.column[row] * sum.column[row];
+        sum.column[row] = 0;
       }
     }
   }

@@ -7,6 +7,7 @@ namespace subquad::sparsify {
 namespace {
 
 constexpr double kMostCondition = 1e4;
+constexpr double kEntryCost = 16;  // of an operation on scattered entries, in those of a dense product
 constexpr int64_t kMostSums = 16;
 constexpr int64_t kColumns = 64;  // pieces of a pass begin at multiples of it
 
@@ -46,13 +47,14 @@ void add_columns(Monitor& monitor, ColumnReader<T>& reader, int64_t first, int64
 
 double entries_per_column(double work, int64_t count) { return work / std::max(1.0, static_cast<double>(count)); }
 
-// Leaves whose Gram matrices take about as long as a step of the method, 8 n^3, and together less than a fifth of X's memory.
+// Leaves whose tests take no longer than a step's other work.
 template <class T>
 std::vector<int64_t> cut_leaves(const Columns<T>& x) {
   const auto n = static_cast<double>(x.rows()), d = static_cast<double>(x.count());
   const double entries = entries_per_column(x.work(), x.count());
-  const double by_time = d * entries * entries / (8 * n * n * n);
-  const double by_memory = 0.2 * x.work() * (sizeof(T) + sizeof(int32_t)) / (8.0 * static_cast<double>(packed_size(x.rows())));
+  const double by_time = kEntryCost * d * entries * entries / (8 * n * n * n);
+  const double by_memory =
+      leaf_memory(x.work() * (sizeof(T) + sizeof(int32_t))) / (8.0 * static_cast<double>(packed_size(x.rows())));
   const auto count =
       std::clamp<int64_t>(static_cast<int64_t>(std::min(by_time, by_memory)), 1, std::max<int64_t>(x.count() / kColumns, 1));
   std::vector<int64_t> leaves;
@@ -66,8 +68,16 @@ std::vector<int64_t> cut_leaves(const Columns<T>& x) {
 template <class T>
 bool sparse_gram_pays(const Columns<T>& x, double condition) {
   if (!x.all_sparse() || condition > kMostCondition) return false;
-  const double entries = entries_per_column(x.work(), x.count());
-  return entries * entries < static_cast<double>(x.rows()) * static_cast<double>(x.rows());
+  const double entries = entries_per_column(x.work(), x.count()), n = static_cast<double>(x.rows());
+  return kEntryCost * entries * entries < 3 * n * n;
+}
+
+template <class T>
+bool sparse_selection_pays(const Columns<T>& x, double condition) {
+  if (!sparse_gram_pays(x, condition)) return false;
+  const double entries = entries_per_column(x.work(), x.count()), n = static_cast<double>(x.rows());
+  const double width = static_cast<double>(x.count()) / static_cast<double>(cut_leaves(x).size() - 1);
+  return kEntryCost * width * entries * entries < 32 * n * n * n;
 }
 
 template <class T>
@@ -156,6 +166,7 @@ void SparseSelection<T>::column(int64_t j, double* v) const {
 
 #define SUBQUAD_INSTANTIATE(T)                                                \
   template bool sparse_gram_pays<T>(const Columns<T>&, double);               \
+  template bool sparse_selection_pays<T>(const Columns<T>&, double);          \
   template arma::mat sparse_gram<T>(Execution&, Monitor&, const Columns<T>&); \
   template class SparseSelection<T>;
 SUBQUAD_INSTANTIATE(float)

@@ -14,6 +14,10 @@ namespace subquad::sparsify {
 template <class T>
 bool sparse_gram_pays(const Columns<T>& x, double condition);
 
+// The same for the choice of columns, where leaves that are tested entry by entry must not be too long.
+template <class T>
+bool sparse_selection_pays(const Columns<T>& x, double condition);
+
 // X X': one pass.
 template <class T>
 arma::mat sparse_gram(Execution& run, Monitor& monitor, const Columns<T>& x);

@@ -171,7 +171,7 @@ class Search {
   void choose() {
     const int64_t rank = basis_.whitening.rank();
     if (request_.columns && *request_.columns <= rank && rank > 0) {
-      throw Error(Status::err_value, "columns is " + text(*request_.columns) + ", not more than the rank " + text(rank) +
+      throw Error(Status::err_value, "sparsify_columns is " + text(*request_.columns) + ", not more than the rank " + text(rank) +
                                          " of x, as method deterministic needs");
     }
     if (rank == 0) return take({}, {}, {});
@@ -179,7 +179,7 @@ class Search {
     if (steps >= x_.count()) return keep_all(run_, monitor_, x_, request_, result_, facts_);
     facts_.steps = steps;
     facts_.bound = barrier_bound(static_cast<double>(steps) / static_cast<double>(rank));
-    BarrierChoice choice = sparse_gram_pays(x_, basis_.whitening.condition)
+    BarrierChoice choice = sparse_selection_pays(x_, basis_.whitening.condition)
                                ? choose_by_barriers(run_, SparseSelection<T>(run_, monitor_, x_, basis_.whitening), steps)
                                : choose_by_barriers(run_, WhitenedColumns<T>(run_, monitor_, x_, basis_.whitening), steps);
     facts_.epsilon_barriers = choice.epsilon_barriers;
@@ -189,6 +189,7 @@ class Search {
   }
 
   void factor() {
+    if (basis_.whitening.rank() >= x_.count()) return keep_all(run_, monitor_, x_, request_, result_, facts_);
     const arma::mat& y = basis_.whitening.inverse;
     result_.has_columns = false;
     result_.width = static_cast<int64_t>(y.n_cols);

@@ -9,14 +9,11 @@ namespace subquad::sparsify {
 
 namespace {
 
-// Share of X's memory that the Gram matrices of the leaves may take; a tree of their sums comes on top.
-constexpr double kLeafMemory = 0.2;
-
 // Leaves of at least 2 rank columns, whose tests then cost no less than a step's other work.
 template <class T>
 std::vector<int64_t> cut_leaves(const Columns<T>& x, int64_t rank) {
   const double bytes = x.work() * static_cast<double>(sizeof(T)), gram = 4.0 * static_cast<double>(rank * (rank + 1));
-  const double most = kLeafMemory * bytes / std::max(gram, 1.0);
+  const double most = leaf_memory(bytes) / std::max(gram, 1.0);
   const int64_t least_width = std::max<int64_t>(2 * rank, GramSum::kColumns);
   const auto count = std::clamp<int64_t>(static_cast<int64_t>(most), 1, std::max<int64_t>(x.count() / least_width, 1));
   std::vector<int64_t> leaves;
@@ -53,7 +50,7 @@ void WhitenedColumns<T>::leaf_grams(double* grams) const {
               GramSum sum(run_, w_);
               for (int64_t j = begin; j < end; j += GramSum::kColumns) {
                 const int64_t count = std::min(GramSum::kColumns, end - j);
-                sum.add(reader.doubles(j, count), count);
+                sum.add(monitor_, reader.doubles(j, count), count);
                 monitor_.advance(count);
               }
               sum.add_packed(grams + leaf * entries);

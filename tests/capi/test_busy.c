@@ -1,6 +1,7 @@
 /* A context in use: a second thread and the callback itself get BUSY, and the running call does not notice. */
 #include "conv_calls.h"
 #include "long_call.h"
+#include "sparsify_calls.h"
 
 #include <pthread.h>
 
@@ -9,6 +10,7 @@ typedef struct scene {
   int played;
   problem small;
   conv_call conv;
+  sparsify_call sparsify;
 } scene;
 
 static int was_played(void* user) { return ((const scene*)user)->played; }
@@ -24,6 +26,9 @@ static void try_everything(scene* s) {
   assert_status(subquad_attention_merge(s->context, NULL, 1, &p->o, &p->lse, &p->o, &p->lse), SUBQUAD_ERR_BUSY);
   for (int f = 0; f < CONV_FUNCTIONS; ++f)
     assert_status(conv_run(&conv_functions[f], &s->conv), conv_functions[f].takes_context ? SUBQUAD_ERR_BUSY : SUBQUAD_OK);
+  for (int f = 0; f < SPARSIFY_FUNCTIONS; ++f)
+    assert_status(sparsify_run(&sparsify_functions[f], &s->sparsify),
+                  sparsify_functions[f].takes & CONTEXT ? SUBQUAD_ERR_BUSY : SUBQUAD_OK);
   assert_status(subquad_context_set_threads(s->context, 1), SUBQUAD_ERR_BUSY);
   assert_status(subquad_context_set_workspace_limit(s->context, 1), SUBQUAD_ERR_BUSY);
   assert_status(subquad_context_set_callback(s->context, NULL, NULL), SUBQUAD_ERR_BUSY);
@@ -67,12 +72,14 @@ static void play(subquad_callback callback) {
   s.played = 0;
   s.small = square_problem(3, 2);
   conv_call_create(&s.conv, s.context);
+  sparsify_call_create(&s.sparsify, s.context);
   assert_ok(attend(s.context, NULL, &s.small));
   assert_ok(subquad_context_set_callback(s.context, callback, &s));
   assert_ok(attend_until(s.context, was_played, &s));
   assert_ok(attend(s.context, NULL, &s.small));
   problem_free(&s.small);
   conv_call_free(&s.conv);
+  sparsify_call_free(&s.sparsify);
   subquad_context_destroy(s.context);
 }
 

@@ -1,5 +1,6 @@
 /* After fork() a child goes on with the context of its parent, and gets the same bits. */
 #include "conv_problem.h"
+#include "sparsified.h"
 
 #include <string.h>
 #include <sys/wait.h>
@@ -76,6 +77,54 @@ static void test_a_conv_basis(void** state) {
   subquad_context_destroy(context);
 }
 
+/* In the child: a selection and attention from a sparsifier that the parent made, in the parent's context. */
+static int sparsify_child(subquad_context* context, const subquad_options* options, const subquad_matrix* x,
+                          const sparsified* expected, const subquad_array* v, const subquad_array* o, const void* expected_o,
+                          size_t bytes) {
+  subquad_sparsifier* made = NULL;
+  double e = -1;
+  if (subquad_sparsify(context, options, x, &made, NULL) != SUBQUAD_OK) return FAILED_CALL;
+  if (subquad_sparsifier_certificate(made, &e, NULL, NULL) != SUBQUAD_OK || e != expected->epsilon) return OTHER_BITS;
+  if (subquad_sparsifier_attention(context, NULL, expected->handle, v, o, NULL, NULL) != SUBQUAD_OK) return FAILED_CALL;
+  if (memcmp(o->data, expected_o, bytes) != 0) return OTHER_BITS;
+  subquad_sparsifier_destroy(made);
+  subquad_context_destroy(context);
+  return SUCCESS;
+}
+
+static void test_a_sparsifier(void** state) {
+  (void)state;
+  enum { N = 20, D_V = 3 };
+  static double values[N * D_V], found[N * D_V], expected_o[N * D_V];
+  const subquad_array v = matrix(values, SUBQUAD_FLOAT64, N, D_V), o = matrix(found, SUBQUAD_FLOAT64, N, D_V);
+  subquad_context* context = new_context();
+  assert_ok(subquad_context_set_threads(context, 2));
+  assert_ok(subquad_fill_uniform(&v, 1, 0, -1, 1));
+  sparsify_problem p = new_problem(GENERIC, N, 5000, SUBQUAD_FLOAT64, 1);
+  stored from;
+  store(&from, &p, COLUMN_MAJOR);
+  subquad_options* options = sparsify_options(SUBQUAD_SPARSIFIER_LEVERAGE, 70);
+  sparsified expected = sparsify(context, options, from.handle, NULL);
+  assert_ok(subquad_sparsifier_attention(context, NULL, expected.handle, &v, &o, NULL, NULL));
+  memcpy(expected_o, found, sizeof found);
+  memset(found, 0, sizeof found);
+  const pid_t pid = fork();
+  assert_true(pid >= 0);
+  if (pid == 0) _exit(sparsify_child(context, options, from.handle, &expected, &v, &o, expected_o, sizeof found));
+  int status = -1;
+  assert_int_equal(waitpid(pid, &status, 0), pid);
+  assert_true(WIFEXITED(status));
+  assert_int_equal(WEXITSTATUS(status), SUCCESS);
+  sparsified again = sparsify(context, options, from.handle, NULL);
+  assert_true(same_bits(&again.y, &expected.y));
+  sparsified_free(&again);
+  sparsified_free(&expected);
+  subquad_options_destroy(options);
+  stored_free(&from);
+  sparsify_problem_free(&p);
+  subquad_context_destroy(context);
+}
+
 static void test_a_context_with_threads(void** state) {
   (void)state;
   fork_and_compare(2);
@@ -92,6 +141,7 @@ int main(void) {
       cmocka_unit_test(test_a_context_with_threads),
       cmocka_unit_test(test_a_context_without_threads),
       cmocka_unit_test(test_a_conv_basis),
+      cmocka_unit_test(test_a_sparsifier),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -214,6 +214,13 @@ static subquad_status dispatch(prepared_call* call, subquad_context* context, co
       return merge(call, context, options);
     case FILL_UNIFORM:
       return subquad_fill_uniform(view(call, "x"), spec->fill->seed, spec->fill->stream, spec->fill->low, spec->fill->high);
+    case LEVERAGE_SCORES:
+    case SPARSIFIER_ATTENTION:
+    case SPARSIFIER_RATIO_BOUND:
+    case SPARSIFIER_SOFTMAX_ERROR:
+    case SPARSIFY:
+    case SPARSIFY_PAIR:
+      return carry_out_sparsify(call, context, options);
     default:
       return carry_out_conv(call, context, options);
   }

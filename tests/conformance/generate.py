@@ -15,6 +15,8 @@ import compare  # noqa: E402
 import conv_build  # noqa: E402
 import conv_checks  # noqa: E402
 import philox  # noqa: E402
+import sparsify_build  # noqa: E402
+import sparsify_checks  # noqa: E402
 import tables  # noqa: E402
 import write_c  # noqa: E402
 import write_json  # noqa: E402
@@ -26,12 +28,14 @@ MASTER = HERE / "cases.json"
 def make_master():
     """Text of cases.json, its oracle and budgets tested first."""
     philox.check_known_answers()
-    cases, conv_cases = build.build(), conv_build.build_cases()
-    names = [case["name"] for case in cases + conv_cases]
+    cases, conv_cases, sparsify_cases = build.build(), conv_build.build_cases(), sparsify_build.build_cases()
+    every = cases + conv_cases + sparsify_cases
+    names = [case["name"] for case in every]
     assert len(set(names)) == len(names), sorted(name for name in set(names) if names.count(name) > 1)
     checks.check(cases)
     conv_checks.check(conv_cases)
-    return write_json.cases_text(cases + conv_cases)
+    sparsify_checks.check(sparsify_cases)
+    return write_json.cases_text(every)
 
 
 def derived(cases):

@@ -20,10 +20,17 @@ typedef enum function_id {
   CONV_BASIS_MULTIPLY,
   CONV_BASIS_MULTIPLY_TRANSPOSED,
   CONV_BASIS_TO_DENSE,
-  FILL_UNIFORM
+  FILL_UNIFORM,
+  LEVERAGE_SCORES,
+  SPARSIFIER_ATTENTION,
+  SPARSIFIER_RATIO_BOUND,
+  SPARSIFIER_SOFTMAX_ERROR,
+  SPARSIFY,
+  SPARSIFY_PAIR
 } function_id;
 typedef enum basis_maker { BASIS_CREATE, BASIS_FROM_DENSE, BASIS_RECOVER, BASIS_FIT } basis_maker;
 typedef enum data_kind { DATA_WHOLE, DATA_NULL, DATA_MISALIGNED, DATA_ONE } data_kind;
+typedef enum matrix_kind { MATRIX_BLOCKS, MATRIX_SPARSE } matrix_kind;
 typedef enum context_state { CONTEXT_OPEN, CONTEXT_NULL, CONTEXT_CLOSED } context_state;
 
 typedef struct fill_spec {
@@ -35,6 +42,21 @@ typedef struct set_spec {
   int64_t index;
   double value;
 } set_spec;
+
+/* What becomes a matrix, where it is not a dense array: the array then holds its values, or its columns for the blocks. */
+typedef struct matrix_spec {
+  int64_t rows, columns;
+  matrix_kind kind;
+  int64_t block_columns;
+  int32_t layout, index_dtype, index_base;
+  int64_t nonzeros;
+  const int64_t* offsets;
+  size_t offset_count;
+  int has_offsets; /* a bad call may lack them */
+  const int64_t* indices;
+  size_t index_count;
+  int has_indices;
+} matrix_spec;
 
 typedef struct array_spec {
   const char* name;
@@ -49,6 +71,7 @@ typedef struct array_spec {
   size_t set_count;
   const char* same_as; /* NULL or the array whose memory this one shares */
   data_kind data;
+  const matrix_spec* matrix; /* NULL for what is dense, or no matrix */
 } array_spec;
 
 typedef struct option_spec {
@@ -66,6 +89,12 @@ typedef struct basis_spec {
   int exp; /* whether the function gets its exp transform */
 } basis_spec;
 
+/* The sparsifier that a function is called on, made first. */
+typedef struct sparsifier_spec {
+  const option_spec* options;
+  size_t option_count;
+} sparsifier_spec;
+
 typedef struct context_spec {
   const int64_t* threads;
   const int64_t* workspace_limit;
@@ -78,14 +107,16 @@ typedef struct call_spec {
   function_id function;
   const option_spec* options;
   size_t option_count;
-  const basis_spec* basis; /* NULL for functions that take none */
+  const basis_spec* basis;           /* NULL for functions that take none */
+  const sparsifier_spec* sparsifier; /* the same */
   const array_spec* arrays;
   size_t array_count;
   int64_t count;         /* of parts, for a merge */
   const fill_spec* fill; /* arguments of fill_uniform */
   context_spec context;
   int in_place;  /* part whose views are the outputs, or -1 */
-  int64_t pairs; /* expected in the report, or -1 */
+  int64_t pairs; /* expected in the report, or -1; rank likewise */
+  int64_t rank;
 } call_spec;
 
 typedef struct bad_call {

@@ -242,7 +242,7 @@ TEST_CASE("the deterministic method refuses as many columns as the rank, and nam
     FAIL("no error");
   } catch (const Error& error) {
     CHECK(error.status() == Status::err_value);
-    CHECK(std::string(error.what()).find("columns is 8, not more than the rank 8") != std::string::npos);
+    CHECK(std::string(error.what()).find("sparsify_columns is 8, not more than the rank 8") != std::string::npos);
   }
 }
 

@@ -2,21 +2,26 @@
 
 `attention` computes it, `attention_backward` its gradients, `merge` joins partial results over slices of the keys, `info` describes the
 library and the machine. A `ConvBasis` holds logits whose columns, as functions of the lag, change at few places, and attends with them
-in close to linear time; `conv_basis_recover` and `conv_basis_fit` find one. `attention_loss` is a layer to train. Arrays are NumPy arrays
-of float32 or float64 with any strides; errors are `SubquadError`. The C header `subquad.h` is the reference manual of the library
-underneath.
+in close to linear time; `conv_basis_recover` and `conv_basis_fit` find one. `attention_loss` is a layer to train. `sparsify` chooses few
+columns of a matrix that stand for all in softmax attention, and measures how well, as a `Sparsifier`; `leverage_scores` are the columns'
+importance. Arrays are NumPy arrays of float32 or float64 with any strides, and may be sparse matrices of SciPy where columns are chosen;
+errors are `SubquadError`. The C header `subquad.h` is the reference manual of the library underneath.
 """
 
 from ._backward import Gradients, attention_backward
+from ._column_blocks import column_blocks
 from ._constants import VERSION, Status
 from ._conv_basis import ConvBasis
 from ._conv_recover import conv_basis_fit, conv_basis_recover
 from ._errors import SubquadError
 from ._fill import fill_uniform
 from ._forward import attention
+from ._leverage import leverage_scores
 from ._loss import attention_loss
 from ._merge import merge
 from ._report import Report, info
+from ._sparsifier import Sparsifier
+from ._sparsify import sparsify, sparsify_pair
 from ._wisdom import export_wisdom, import_wisdom
 
 __version__ = VERSION
@@ -25,17 +30,22 @@ __all__ = [
     "ConvBasis",
     "Gradients",
     "Report",
+    "Sparsifier",
     "Status",
     "SubquadError",
     "__version__",
     "attention",
     "attention_backward",
     "attention_loss",
+    "column_blocks",
     "conv_basis_fit",
     "conv_basis_recover",
     "export_wisdom",
     "fill_uniform",
     "import_wisdom",
     "info",
+    "leverage_scores",
     "merge",
+    "sparsify",
+    "sparsify_pair",
 ]

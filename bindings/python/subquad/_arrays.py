@@ -15,14 +15,20 @@ View: TypeAlias = tuple[int, int, tuple[int, ...], tuple[int, ...]]
 DTYPES = {np.dtype(dtype.name.lower()): dtype.value for dtype in Dtype}
 
 
-def view(name: str, array: object, lowest_ndim: int = 1) -> View:
-    """The view of an input array; `name` is what errors call it."""
+def ndarray(name: str, array: object, wanted: str = "a numpy.ndarray") -> npt.NDArray[Any]:
+    """The array itself where it is one; `name` is what errors call it, `wanted` what might be given."""
     if array is None:
-        raise error(Status.ERR_NULL, f"{name} is None, not a numpy.ndarray")
+        raise error(Status.ERR_NULL, f"{name} is None, not {wanted}")
     if not isinstance(array, np.ndarray):
-        raise error(Status.ERR_DTYPE, f"{name} is a {type(array).__module__}.{type(array).__name__}, not a numpy.ndarray")
+        raise error(Status.ERR_DTYPE, f"{name} is a {type(array).__module__}.{type(array).__name__}, not {wanted}")
     if isinstance(array, np.ma.MaskedArray):
         raise error(Status.ERR_DTYPE, f"{name} is a masked array, whose mask would be ignored")
+    return array
+
+
+def view(name: str, array: object, lowest_ndim: int = 1, wanted: str = "a numpy.ndarray") -> View:
+    """The view of an input array; `name` is what errors call it, `wanted` what might be given."""
+    array = ndarray(name, array, wanted)
     dtype = DTYPES.get(array.dtype)
     if dtype is None:
         raise _dtype_error(name, array.dtype)

@@ -72,12 +72,17 @@ def error(code: int, message: str) -> SubquadError:
     return _CLASSES.get(Status(code), SubquadError)(code, message)
 
 
+#: Options of conv bases and of sparsifiers have a family's prefix in the table. Keywords do not: no function takes those of both.
+FAMILIES = ("conv_", "sparsify_")
+
+
 def keyword(option: Option) -> str:
-    """The keyword argument of an option: its name, without the prefix of those for conv bases."""
-    return option.name.lower().removeprefix("conv_")
+    """The keyword argument of an option: its name, without the prefix of its family."""
+    name = option.name.lower()
+    return next((name.removeprefix(family) for family in FAMILIES if name.startswith(family)), name)
 
 
-_RENAMED_OPTIONS = re.compile(rf"\bconv_({'|'.join(keyword(option) for option in Option)})\b")
+_RENAMED_OPTIONS = re.compile(rf"\b(?:{'|'.join(FAMILIES)})({'|'.join(keyword(option) for option in Option)})\b")
 
 
 def library_error(code: int, message: str) -> SubquadError:

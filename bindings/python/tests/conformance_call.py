@@ -1,8 +1,8 @@
 """Calls of tests/conformance/*.json as calls to the package: options as keywords, results by name."""
 
+import conformance_sparsify
 import numpy as np
 import subquad
-from conformance import Array
 from subquad._arrays import optional_view
 from subquad._library import raw
 
@@ -19,6 +19,7 @@ RESULTS = {
     "conv_basis_multiply_transposed": ["y"],
     "conv_basis_to_dense": ["h_out"],
     "fill_uniform": ["x"],
+    **conformance_sparsify.RESULTS,
 }
 # The result that can be written to an array of the caller's.
 OUT = {name: results[0] for name, results in RESULTS.items() if results[0] in ("o", "y")}
@@ -27,27 +28,30 @@ OUT = {name: results[0] for name, results in RESULTS.items() if results[0] in ("
 def keywords(options):
     """Options by their keywords; JSON has no NaN or infinity."""
     words = ("nan", "inf", "-inf")
-    return {name.removeprefix("conv_"): float(value) if value in words else value for name, value in options.items()}
+    numbers = {name.removeprefix("conv_"): float(value) if value in words else value for name, value in options.items()}
+    return conformance_sparsify.keywords(numbers)
 
 
-class Call:
+class Call(conformance_sparsify.SparsifierCalls):
     """A call: its arrays, and a run that returns the results by name and the report."""
 
-    def __init__(self, function, dtype, options, specs, fill=None, count=None, context=None, conv_basis=None):
+    def __init__(self, function, dtype, options, specs, fill=None, count=None, context=None, conv_basis=None, sparsifier=None):
         self.function = function
         self.options = keywords(options)
         self.fill = {name: float(value) if isinstance(value, str) else value for name, value in (fill or {}).items()}
         self.count = count
         self.threads = {"threads": context["threads"]} if context else {}
         self.conv_basis = conv_basis
+        self.sparsifier = sparsifier
+        self.specs = specs
         self.arrays = {}
         for name in sorted(specs, key=lambda name: "same_as" in specs[name]):
-            self.arrays[name] = Array.make(specs[name], dtype, self.arrays)
+            self.arrays[name] = conformance_sparsify.made(specs[name], dtype, self.arrays)
 
     @classmethod
     def of(cls, row, specs):
         """From a case or a patched base."""
-        optional = {name: row[name] for name in ("fill", "count", "context", "conv_basis") if name in row}
+        optional = {name: row[name] for name in ("fill", "count", "context", "conv_basis", "sparsifier") if name in row}
         return cls(row["function"], row["dtype"], row["options"], specs, **optional)
 
     def run(self, out=None):
@@ -56,7 +60,10 @@ class Call:
         return run(out)
 
     def _given(self, *names):
-        return [self.arrays[name].array if name in self.arrays else None for name in names]
+        return [self._argument(name) if name in self.arrays else None for name in names]
+
+    def _argument(self, name):
+        return conformance_sparsify.matrix(self.specs[name], self.arrays[name].array)
 
     def _optional(self, *names):
         return {name: self.arrays[name].array for name in names if name in self.arrays}

@@ -169,30 +169,59 @@ FUNCTIONS = [
     subquad.fill_uniform,
     subquad.import_wisdom,
 ]
-METHODS = [value for name, value in inspect.getmembers(subquad.ConvBasis, callable) if not name.startswith("_")]
+SPARSIFYING = [subquad.leverage_scores, subquad.sparsify, subquad.sparsify_pair]
 
 
-@pytest.mark.parametrize("function", [*FUNCTIONS, *METHODS, subquad.ConvBasis])
+def methods(kind):
+    return [value for name, value in inspect.getmembers(kind, callable) if not name.startswith("_")]
+
+
+METHODS = methods(subquad.ConvBasis)
+SPARSIFIED = [*SPARSIFYING, *methods(subquad.Sparsifier)]
+
+
+@pytest.mark.parametrize("function", [*FUNCTIONS, *METHODS, subquad.ConvBasis, *SPARSIFIED])
 def test_defaults_are_the_tables(function):
-    """What is an option has the table's default, or None where it has none."""
+    """What is an option has the table's default, or None where it has none; scale is 1 for sparsifiers, which the header says."""
+    sparsifying = function in SPARSIFIED
     handle = options().pointer
     parameters = inspect.signature(function).parameters
     for option in subquad._constants.Option:
         default = getattr(parameters.get(keyword(option)), "default", None)
-        if default not in (None, inspect.Parameter.empty):
+        if belongs(option, sparsifying) and default not in (None, inspect.Parameter.empty):
             kind = ValueType(raw.subquad_option_describe(option)[1])
             get = raw.subquad_options_get_float if kind == ValueType.FLOAT else raw.subquad_options_get_int
-            assert get(handle, option) == default
+            assert default == 1 if sparsifying and option.name == "SCALE" else get(handle, option) == expected(option, default)
+
+
+def belongs(option, sparsifying):
+    """Whether the keyword of an option means it in this family: eps and delta are two options' keyword, method three's."""
+    if option.name.startswith("CONV_") or option.name == "METHOD":
+        return not sparsifying
+    return sparsifying or not option.name.startswith("SPARSIFY_")
+
+
+def expected(option, default):
+    """A choice's id by its name."""
+    kinds = {"SPARSIFY_METHOD": subquad._constants.Sparsifier, "SPARSIFY_CERTIFY": subquad._constants.Certificate}
+    return kinds[option.name][default.upper()] if option.name in kinds else default
 
 
 def test_options_are_keywords():
-    """Of attention, but for those of a basis and of its backward."""
+    """Of attention, but for those of a basis and of its backward; of sparsify, but for the way to scores, which is their method."""
     here = inspect.signature(subquad.attention).parameters
-    assert {keyword(option) for option in subquad._constants.Option} - set(here) == {"cumulative", "backward"}
+    families = [[keyword(option) for option in subquad._constants.Option if belongs(option, family)] for family in (False, True)]
+    assert set(families[0]) - set(here) == {"cumulative", "backward"}
     assert set(inspect.signature(subquad.attention_backward).parameters) >= set(here) - {"out", "return_lse"} | {"backward"}
+    sparsifying = {keyword(option) for option in subquad._constants.Option if option.name.startswith("SPARSIFY_")}
+    assert sparsifying <= set(families[1])
+    for function in (subquad.sparsify, subquad.sparsify_pair):
+        assert sparsifying - set(inspect.signature(function).parameters) == {"scores"}
 
 
-@pytest.mark.parametrize("function", [*FUNCTIONS, *METHODS, subquad.ConvBasis])
+@pytest.mark.parametrize(
+    "function", [*FUNCTIONS, *METHODS, subquad.ConvBasis, *SPARSIFYING, subquad.column_blocks, *methods(subquad.Sparsifier)]
+)
 def test_every_parameter_is_documented(function):
     """attention_backward refers to attention for the arguments that both have; so do all for the settings of every call."""
     shared = set(inspect.signature(subquad.attention).parameters) if function is subquad.attention_backward else set()

@@ -39,3 +39,19 @@ def test_train_layer():
     assert abs(start - start_conv) <= 1e-5 * start  # printed with six digits
     assert exact < 1e-3 * start
     assert abs(exact - conv) <= 1e-3 * start
+
+
+def test_representatives():
+    """The certificates are those of whitened columns, to what is printed; the deterministic one holds its bound, and chance does worse."""
+    text = run("representatives.py", "--words", 32, "--modules", 120)
+    columns = 6 * 32
+    assert numbers(r"error e with (\d+) columns", text) == [columns]
+    errors = {}
+    for method in ("deterministic", "leverage"):
+        errors[method], chosen, directly = numbers(rf"{method} +{NUMBER} +(\d+) functions in .* directly {NUMBER}", text)
+        assert abs(errors[method] - directly) <= 1e-3  # printed with three digits
+        assert chosen <= columns
+    assert errors["deterministic"] <= 2 * 6**0.5 / (6 + 1)
+    assert errors["deterministic"] < min(errors["leverage"], *numbers(rf"norms +{NUMBER}\s+uniform +{NUMBER}", text))
+    ratio, bound = numbers(rf"by a factor {NUMBER} \(bound {NUMBER}\)", text)
+    assert 1 <= ratio <= bound

@@ -31,6 +31,9 @@ def forever(call):  # such calls take a second or so each
 def basis():
     kernels = np.broadcast_to(q[:, 0], (64, 2**18))
     return subquad.ConvBasis(starts=np.arange(64) * 2**12, kernels=kernels, cumulative=True)
+
+def blocks(first, last):
+    time.sleep(60)
 """
 
 CALLS = [
@@ -41,6 +44,13 @@ CALLS = [
     "forever(lambda: subquad.conv_basis_fit(q[: 2**15], q[: 2**15], bases=64, check_finite=False))",
     "made.backward(q, q, q, q, backward='conv_basis', check_finite=False)",
     "subquad.attention_loss(q, q, q, q[:64], q[:64], q, check_finite=False)",
+    "forever(lambda: subquad.leverage_scores(q.T, method='exact', check_finite=False))",
+    "forever(lambda: subquad.leverage_scores(q.T, method='sketch', check_finite=False))",
+    "forever(lambda: subquad.sparsify(q.T, columns=1000, certify='exact', check_finite=False))",
+    "forever(lambda: subquad.sparsify(q.T, method='gram', check_finite=False))",
+    "forever(lambda: subquad.sparsify(q.T, method='deterministic', columns=4000, check_finite=False))",
+    "forever(lambda: subquad.sparsify(q.T, columns=2**18, certify=False).softmax_error(q.T, check_finite=False))",
+    "forever(lambda: subquad.sparsify(subquad.column_blocks(blocks, 64, 2**18, 'float32'), columns=1000))",
 ]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.sparse
 import subquad
 from reference import fill, inputs
 
@@ -82,14 +83,48 @@ def loss(q, k, v):
     subquad.attention_loss(q, k, v, q, k, v)
 
 
-KINDS = [forward, backward, merging, refused, refused_options, about, basis, refused_basis, recovered, loss]
+def sparsified(q, k, v):
+    with subquad.sparsify(q, columns=2) as s:
+        s.attention(v, return_lse=True, return_report=True), s.softmax_error(q), s.indices, s.weights, s.y
+    assert subquad.sparsify_pair(q, k, method="gram").y_k.shape == (3, 3)
+    subquad.leverage_scores(q, return_report=True)
+
+
+def sparsified_sparse(q, k, v):
+    x = scipy.sparse.csr_array(q)
+    subquad.sparsify(x, columns=2).y, subquad.leverage_scores(x)
+
+
+def sparsified_blocks(q, k, v):
+    subquad.sparsify(subquad.column_blocks(lambda first, last: q[:, first:last], 3, 3, q.dtype, block_columns=2), columns=2)
+    subquad.leverage_scores(subquad.column_blocks(lambda: iter([q]), 3, 3, q.dtype))
+
+
+def refused_sparsifier(q, k, v):
+    with pytest.raises(ValueError, match="columns"):
+        subquad.sparsify(q, columns=2, eps=0.5)
+    with pytest.raises(ValueError, match="v"):
+        subquad.sparsify(q, columns=2).attention(v[:2])
+
+
+def raising_blocks(q, k, v):
+    def blocks(first, last):
+        raise LookupError(first)
+
+    with pytest.raises(LookupError):
+        subquad.sparsify(subquad.column_blocks(blocks, 3, 3, q.dtype), columns=2)
+
+
+SPARSIFIERS = [sparsified, sparsified_sparse, sparsified_blocks, refused_sparsifier, raising_blocks]
+KINDS = [forward, backward, merging, refused, refused_options, about, basis, refused_basis, recovered, loss, *SPARSIFIERS]
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc")
 @pytest.mark.parametrize("call", KINDS)
 def test_memory(call):
     arrays = inputs(3, 3, d=3, d_v=3)
-    assert growth(CALLS, lambda: call(*arrays)) < CALLS * LEAST / 2
+    calls = CALLS // 4 if call in SPARSIFIERS else CALLS  # each is several calls
+    assert growth(calls, lambda: call(*arrays)) < calls * LEAST / 2
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc")

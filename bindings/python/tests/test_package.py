@@ -97,7 +97,8 @@ def test_every_function_has_an_example():
     found = {name for module in modules() if hasattr(module, "__file__") for name in examples(module)}
     functions = {"attention", "attention_backward", "attention_loss", "merge", "fill_uniform", "info", "export_wisdom"}
     bases = {"ConvBasis", "from_dense", "toeplitz", "exp", "apply", "apply_transposed", "backward"}
-    assert found >= functions | bases | {"conv_basis_fit", "conv_basis_recover"}
+    sparsifiers = {"Sparsifier", "attention", "softmax_error", "column_blocks", "leverage_scores", "sparsify", "sparsify_pair"}
+    assert found >= functions | bases | sparsifiers | {"conv_basis_fit", "conv_basis_recover"}
 
 
 def examples(module):
@@ -147,6 +148,14 @@ def test_types(tmp_path):
             loss, grad_x = subquad.attention_loss(q, q, q, q, q, q, method="conv_basis", bases=2)
             total: float = loss + basis.exp().n
             subquad.import_wisdom(subquad.export_wisdom())
+            blocks = subquad.column_blocks(lambda first, last: q[:, first:last], 3, 4, "float64", block_columns=2)
+            scores, report = subquad.leverage_scores(blocks, method="sketch", return_report=True)
+            with subquad.sparsify(q, columns=2, certify=False) as few:
+                indices: np.ndarray = few.indices + scores.astype(np.int64)[few.indices]
+            few = subquad.sparsify_pair(q, blocks, method="deterministic", eps=0.5)
+            if few.epsilon is not None:
+                total = few.epsilon + few.softmax_error(q, blocks).ratio + few.ratio_bound(0.5)
+            o, lse, report = few.attention(q, scale=0.5, causal=True, return_lse=True, return_report=True)
             subquad.attention(q, q, q, causal="yes")
             """
         )
@@ -164,6 +173,8 @@ def test_nothing_is_printed(capfd):
     subquad.merge([o], [lse])
     subquad.conv_basis_recover(q, k, bases=1, window=2, delta=0.1).apply(v)
     subquad.conv_basis_fit(q, k, bases=2).backward(q, k, v, v)
+    subquad.sparsify(q, columns=2).attention(v)
+    subquad.sparsify_pair(q, k, method="gram").softmax_error(q, k)
     subquad.info()
     with pytest.raises(ValueError, match="k"):
         subquad.attention(q, k[:, 1:], v)
@@ -178,6 +189,8 @@ def test_nothing_is_printed_at_exit():
         subquad.attention(x, x, x, threads=2)
         basis = subquad.ConvBasis.from_dense(x * (x == 2))
         basis.itself = basis
+        sparsifier = subquad.sparsify(subquad.column_blocks(lambda first, last: x[:, first:last], 9, 9, 'float32'), columns=4)
+        sparsifier.itself = sparsifier
         """
     )
     assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")

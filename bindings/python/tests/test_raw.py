@@ -7,9 +7,9 @@ import pytest
 import subquad
 from reference import fill
 from subquad._arrays import view
-from subquad._constants import Dtype, Option, ValueType
+from subquad._constants import Dtype, Layout, Option, Sparsifier, ValueType
 from subquad._library import raw
-from subquad._options import options
+from subquad._options import options, sparsify_options
 from subquad._report import new_report
 
 SYMBOLS = (Path(__file__).resolve().parents[3] / "capi/generated/symbols.txt").read_text().split()
@@ -68,6 +68,16 @@ def test_null_handles():
         lambda: raw.subquad_conv_basis_multiply(None, None, None, X, X, None),
         lambda: raw.subquad_conv_basis_create(None, None, X, X),
         lambda: raw.subquad_wisdom_import(None),
+        lambda: raw.subquad_matrix_from_dense(None),
+        lambda: raw.subquad_leverage_scores(None, None, None, X, None),
+        lambda: raw.subquad_sparsify(None, None, None, None),
+        lambda: raw.subquad_sparsify_pair(None, None, None, None, None),
+        lambda: raw.subquad_sparsifier_describe(None),
+        lambda: raw.subquad_sparsifier_get(None, X, X, X),
+        lambda: raw.subquad_sparsifier_certificate(None),
+        lambda: raw.subquad_sparsifier_ratio_bound(None, 1.0),
+        lambda: raw.subquad_sparsifier_attention(None, None, None, X, X, None, None),
+        lambda: raw.subquad_sparsifier_softmax_error(None, None, None, None, None),
     ):
         with pytest.raises(subquad.SubquadError) as caught:
             call()
@@ -76,6 +86,8 @@ def test_null_handles():
     raw.subquad_options_destroy(None)
     raw.subquad_report_destroy(None)
     raw.subquad_conv_basis_destroy(None)
+    raw.subquad_matrix_destroy(None)
+    raw.subquad_sparsifier_destroy(None)
 
 
 def test_options_by_id():
@@ -119,6 +131,51 @@ def test_a_basis():
     with pytest.raises(TypeError, match="subquad_conv_basis"):
         raw.subquad_conv_basis_describe(context)
     raw.subquad_conv_basis_destroy(basis)
+    raw.subquad_context_destroy(context)
+
+
+SPARSE = (X[0], X[0], X[0], 0, 0, 0, Layout.CSC, Dtype.FLOAT64, Dtype.INT32, 0)
+
+
+@pytest.mark.parametrize("bad", [None, 3, (), SPARSE[:9], (*SPARSE, 1), ("a", *SPARSE[1:]), (*SPARSE[:9], 0.5)])
+def test_a_malformed_sparse_matrix_is_refused(bad):
+    with pytest.raises(TypeError):
+        raw.subquad_matrix_from_sparse(bad)
+
+
+def test_a_source_of_blocks_is_called():
+    """With (first, count, address); what it raises is what is raised."""
+    context, scores = raw.subquad_context_create(), np.empty(7)
+    asked = []
+
+    def blocks(first, count, address):
+        asked.append((first, count))
+        assert address != 0
+        raise LookupError("no such block")
+
+    matrix = raw.subquad_matrix_from_blocks(2, 7, Dtype.FLOAT64, 3, blocks)
+    with pytest.raises(LookupError, match="no such block"):
+        raw.subquad_leverage_scores(context, None, matrix, view("scores", scores), None)
+    assert asked == [(0, 3)]
+    raw.subquad_matrix_destroy(matrix)
+    with pytest.raises(TypeError, match="callable"):
+        raw.subquad_matrix_from_blocks(2, 7, Dtype.FLOAT64, 3, "blocks")
+    raw.subquad_context_destroy(context)
+
+
+def test_a_sparsifier():
+    """Described as what its Y needs; handles of another type are none."""
+    context, x = raw.subquad_context_create(), fill(0, 2, 5)
+    matrix = raw.subquad_matrix_from_dense(view("x", x))
+    with sparsify_options(columns=5) as pointer:
+        sparsifier = raw.subquad_sparsify(context, pointer, matrix, None)
+    assert raw.subquad_sparsifier_describe(sparsifier) == [(Dtype.FLOAT64, (2, 5)), Sparsifier.LEVERAGE, -1]
+    with pytest.raises(TypeError, match="subquad_sparsifier"):
+        raw.subquad_sparsifier_describe(matrix)
+    with pytest.raises(TypeError, match="subquad_matrix"):
+        raw.subquad_leverage_scores(context, None, sparsifier, X, None)
+    raw.subquad_sparsifier_destroy(sparsifier)
+    raw.subquad_matrix_destroy(matrix)
     raw.subquad_context_destroy(context)
 
 

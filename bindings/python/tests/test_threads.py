@@ -33,7 +33,17 @@ def everything(threads, dtype=np.float32):
     fitted = subquad.attention(q, k, v, **basis, return_lse=True)
     ways = [subquad.attention_backward(q, k, v, o, lse, o, **basis, backward=way) for way in ("exact", "conv_basis")]
     others = [array for way in ways for array in way[:3]]
-    return [array.tobytes() for array in (o, lse, *gradients, *merged, *fitted, *others)]
+    return [array.tobytes() for array in (o, lse, *gradients, *merged, *fitted, *others, *sparsified(threads, dtype))]
+
+
+def sparsified(threads, dtype):
+    """What does not hang on the last bits of a factorisation."""
+    x, v = fill(5, 20, 500, dtype=dtype), fill(6, 20, 7, dtype=dtype)
+    kinds = ({"columns": 60}, {"eps": 0.9}, {"method": "deterministic", "columns": 60})
+    found = [subquad.sparsify(x, **kind, threads=threads) for kind in kinds]
+    itself = subquad.sparsify(x, columns=500, threads=threads)
+    scores = [subquad.leverage_scores(x, method=method, threads=threads) for method in ("exact", "sketch")]
+    return [*(s.indices for s in found), itself.attention(v, threads=threads), *scores]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -75,9 +85,42 @@ def test_other_python_threads_run_meanwhile():
     assert turns > 5, f"{turns} turns in {seconds:.3f} s"
 
 
+def test_the_same_columns_for_any_number_of_threads_of_the_blas():
+    """Its factorisations have other last bits, on which no choice hangs."""
+    script = """
+import numpy as np, subquad
+x = subquad.fill_uniform((60, 3000), 1, 0, -1.0, 1.0, "float64")
+found = [subquad.sparsify(x, **kind) for kind in ({"columns": 200}, {"eps": 0.9}, {"method": "deterministic", "columns": 200})]
+print([s.indices.tolist() for s in found])
+"""
+    outputs = []
+    for threads in ("1", "2"):
+        environment = os.environ | {"OPENBLAS_NUM_THREADS": threads}
+        ended = subprocess.run(
+            [sys.executable, "-P", "-c", script], env=environment, capture_output=True, text=True, timeout=120, check=False
+        )
+        assert (ended.stderr, ended.returncode) == ("", 0)
+        outputs.append(ended.stdout)
+    assert outputs[0] == outputs[1]
+
+
 def in_child(connection):
     connection.send(everything(2))
     connection.close()
+
+
+def test_other_python_threads_run_while_columns_are_chosen():
+    """Until blocks are read, which takes the GIL each time, and gives it back."""
+    x = fill(5, 64, 2**16, dtype=np.float32)
+    sources = [x, subquad.column_blocks(lambda first, last: x[:, first:last], *x.shape, x.dtype, block_columns=512)]
+    with ThreadPoolExecutor(1) as pool:
+        for source in sources:
+            call = pool.submit(lambda source: [subquad.sparsify(source, method="gram", threads=1) for _ in range(8)], source)
+            turns = 0
+            while not call.done():
+                time.sleep(1e-4)
+                turns += 1
+            assert turns > 5
 
 
 def test_fork():

@@ -5,8 +5,9 @@ import json
 
 LANGUAGES = {"c", "python", "julia", "rust"}
 BAD_KEYS = {"name", "base", "patch", "code", "message", "message_in", "index", "na"}
-CALL_KEYS = {"function", "dtype", "options", "set_as", "context", "arrays", "count", "fill", "conv_basis"}
-ARRAY_KEYS = {"shape", "dtype", "fill", "values", "set", "strides", "same_as", "data"}
+CALL_KEYS = {"function", "dtype", "options", "set_as", "context", "arrays", "count", "fill", "conv_basis", "sparsifier"}
+ARRAY_KEYS = {"shape", "dtype", "fill", "values", "set", "strides", "same_as", "data", "blocks", "sparse"}
+SPARSE_KEYS = {"layout", "index_dtype", "index_base", "nonzeros", "offsets", "indices"}
 OUTPUTS = {
     "attention": {"o", "lse"},
     "attention_backward": {"dq", "dk", "dv", "d_lag_bias"},
@@ -20,6 +21,12 @@ OUTPUTS = {
     "conv_basis_multiply_transposed": {"y"},
     "conv_basis_to_dense": {"h_out"},
     "fill_uniform": {"x"},
+    "leverage_scores": {"scores"},
+    "sparsifier_attention": {"o", "lse"},
+    "sparsifier_ratio_bound": set(),
+    "sparsifier_softmax_error": set(),
+    "sparsify": {"indices", "weights", "y"},
+    "sparsify_pair": {"indices", "weights", "y"},
 }
 
 
@@ -66,15 +73,17 @@ def check_call(where, call, tables):
     known(where, call.get("context", {}), {"threads", "workspace_limit", "simd_target", "state"})
     basis = call.get("conv_basis", {})
     known(f"{where}, conv_basis", basis, {"made_by", "options", "exp"})
-    for options in (call["options"], basis.get("options", {})):
+    known(f"{where}, sparsifier", call.get("sparsifier", {}), {"options"})
+    for options in (call["options"], basis.get("options", {}), call.get("sparsifier", {}).get("options", {})):
         known(where, {name for name in options if not name.isdigit()}, tables.options)
     for name, array in call["arrays"].items():
         known(f"{where}, {name}", array, ARRAY_KEYS)
         known(f"{where}, {name}", {array.get("dtype", call["dtype"])}, tables.dtypes)
         given = ("fill" in array) + ("values" in array)
         assert given == (name not in OUTPUTS[call["function"]]), f"{where}, {name}: inputs have values, outputs have none"
+        known(f"{where}, {name}, sparse", array.get("sparse", {}), SPARSE_KEYS)
         if "values" in array and "data" not in array:
             count = 1
-            for extent in array["shape"]:
+            for extent in [len(array["sparse"]["indices"])] if "sparse" in array else array["shape"]:
                 count *= extent
             assert len(array["values"]) == count, f"{where}, {name}: {len(array['values'])} values for shape {array['shape']}"

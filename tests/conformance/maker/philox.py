@@ -44,15 +44,20 @@ def check_known_answers():
         assert words == expected, f"Philox4x32-10 of {counter}, {key} is {words}, should be {expected}"
 
 
-def fill_uniform(shape, dtype, seed, stream, low, high):
-    """The array that subquad_fill_uniform writes: every operation rounded to double, none fused, then rounded to dtype."""
-    index = np.arange(int(np.prod(shape, dtype=np.int64)), dtype=np.uint64)
+def first_words(count, seed, stream):
+    """Words 0 .. count - 1 of a stream: word i mod 4 of counter (i / 4, stream), key seed."""
+    index = np.arange(count, dtype=np.uint64)
     block = index >> np.uint64(2)
     everywhere = np.ones_like(index)
     words = philox4x32(
         (block & LOW32, block >> SHIFT32, everywhere * np.uint64(stream & 0xFFFFFFFF), everywhere * np.uint64(stream >> 32)),
         (seed & 0xFFFFFFFF, seed >> 32),
     )
-    word = np.choose((index & np.uint64(3)).astype(np.intp), words)
+    return np.choose((index & np.uint64(3)).astype(np.intp), words)
+
+
+def fill_uniform(shape, dtype, seed, stream, low, high):
+    """The array that subquad_fill_uniform writes: every operation rounded to double, none fused, then rounded to dtype."""
+    word = first_words(int(np.prod(shape, dtype=np.int64)), seed, stream)
     u = (word >> np.uint64(8)).astype(np.float64) * 2.0**-24
     return (np.float64(low) + (np.float64(high) - np.float64(low)) * u).astype(dtype).reshape(shape)

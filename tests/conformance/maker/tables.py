@@ -13,4 +13,10 @@ def rows(file, key):
 statuses = {row["name"] for row in rows("status.toml", "status")}
 dtypes = {row["name"].lower(): row for row in rows("dtypes.toml", "dtype")}
 options = {row["name"].lower(): row for row in rows("options.toml", "option")}
-methods = {row["name"].lower() for row in rows("methods.toml", "method")}
+
+# Names of the values of options whose type is a table of names, by that type.
+names = {
+    kind: {row["name"].lower() for row in rows(f"{kind}s.toml", kind)}
+    for kind in ("method", "sparsifier", "certificate", "score")
+}
+layouts = {row["name"].lower() for row in rows("layouts.toml", "layout")}

@@ -66,8 +66,34 @@ def list_of(values):
     return "{" + ", ".join(integer(x) for x in values) + "}"
 
 
+def named(name):
+    """A constant by its name, or any number as it is."""
+    return f"SUBQUAD_{name.upper()}" if isinstance(name, str) else str(name)
+
+
+def matrix_text(array):
+    """What makes a matrix of an array of its values: nothing, where it is dense."""
+    rows, columns = array["shape"] if len(array["shape"]) == 2 else (0, 0)
+    if "blocks" in array:
+        return pointer(
+            "matrix_spec", f"{{{rows}, {columns}, MATRIX_BLOCKS, {array['blocks']}, 0, 0, 0, 0, NULL, 0, 0, NULL, 0, 0}}"
+        )
+    if "sparse" not in array:
+        return "NULL"
+    sparse, lists = array["sparse"], []
+    for key in ("offsets", "indices"):
+        given = sparse.get(key)
+        count = 0 if given is None else len(given)
+        lists.append(f"{array_pointer('const int64_t', [integer(i) for i in given or []])}, {count}, {int(given is not None)}")
+    kinds = ", ".join(named(sparse[key]) for key in ("layout", "index_dtype", "index_base"))
+    nonzeros = sparse.get("nonzeros", len(sparse.get("indices") or []))
+    return pointer("matrix_spec", f"{{{rows}, {columns}, MATRIX_SPARSE, 0, {kinds}, {nonzeros}, {', '.join(lists)}}}")
+
+
 def array_text(name, array, dtype, is_output, write):
-    dtype = array.get("dtype", dtype)
+    dtype, matrix = array.get("dtype", dtype), matrix_text(array)
+    if "sparse" in array:
+        array = {**array, "shape": [len(array["sparse"].get("indices") or [])]}
     strides, offset, size = place(array)
     values = [floating(write(x)) for x in array.get("values", [])]
     sets = [f"{{{index}, {real(value)}}}" for index, value in array.get("set", [])]
@@ -75,7 +101,8 @@ def array_text(name, array, dtype, is_output, write):
     return (
         f"{{{text(name)}, {int(is_output)}, SUBQUAD_{dtype.upper()}, {len(array['shape'])}, {list_of(array['shape'])}, {list_of(strides)}, "
         f"{offset}, {size}, {pointer('fill_spec', fill_text(array.get('fill')))}, {array_pointer('const double', values)}, {budget}, "
-        f"{array_pointer('const set_spec', sets)}, {len(sets)}, {text(array.get('same_as'))}, DATA_{array.get('data', 'whole').upper()}}}"
+        f"{array_pointer('const set_spec', sets)}, {len(sets)}, {text(array.get('same_as'))}, "
+        f"DATA_{array.get('data', 'whole').upper()}, {matrix}}}"
     )
 
 
@@ -84,8 +111,8 @@ def option_text(name, value, set_as):
         return f"{{{name}, 0, {integer(value)}, 0}}"
     row = tables.options[name]
     constant = f"SUBQUAD_OPTION_{name.upper()}"
-    if isinstance(value, str) and row["type"] == "method":
-        return f"{{{constant}, 0, SUBQUAD_METHOD_{value.upper()}, 0}}"
+    if isinstance(value, str) and row["type"] in tables.names:
+        return f"{{{constant}, 0, SUBQUAD_{row['type'].upper()}_{value.upper()}, 0}}"
     if set_as.get(name, "float" if row["type"] == "float" or isinstance(value, (float, str)) else "int") == "float":
         return f"{{{constant}, 1, 0, {real(value)}}}"
     return f"{{{constant}, 0, {integer(int(value))}, 0}}"
@@ -105,6 +132,13 @@ def basis_text(call):
     return pointer("basis_spec", f"{{{maker}, {array_pointer('const option_spec', options)}, {len(options)}, {exp}}}")
 
 
+def sparsifier_text(call):
+    if "sparsifier" not in call:
+        return "NULL"
+    options = options_text(call["sparsifier"]["options"], call.get("set_as", {}))
+    return pointer("sparsifier_spec", f"{{{array_pointer('const option_spec', options)}, {len(options)}}}")
+
+
 def context_text(context):
     settings = [pointer("int64_t", f"{{{context[key]}}}" if key in context else None) for key in ("threads", "workspace_limit")]
     return f"{{{', '.join(settings)}, {text(context.get('simd_target'))}, CONTEXT_{context.get('state', 'open').upper()}}}"
@@ -114,10 +148,11 @@ def call_text(name, call, arrays):
     """arrays: the initialisers, finished."""
     options = options_text(call["options"], call.get("set_as", {}))
     return (
-        f"{{{text(name)}, {call['function'].upper()}, {array_pointer('const option_spec', options)}, {len(options)}, {basis_text(call)},\n"
+        f"{{{text(name)}, {call['function'].upper()}, {array_pointer('const option_spec', options)}, {len(options)}, {basis_text(call)}, "
+        f"{sparsifier_text(call)},\n"
         f" {array_pointer('const array_spec', arrays)}, {len(arrays)},\n"
         f" {call.get('count', 0)}, {pointer('fill_spec', fill_text(call.get('fill')))}, {context_text(call.get('context', {}))}, "
-        f"{call.get('in_place', -1)}, {call.get('pairs', -1)}}}"
+        f"{call.get('in_place', -1)}, {call.get('pairs', -1)}, {call.get('rank', -1)}}}"
     )
 
 

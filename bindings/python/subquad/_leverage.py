@@ -1,0 +1,80 @@
+"""Leverage scores of columns."""
+
+from __future__ import annotations  # signatures show short names
+
+from typing import Any, Literal, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from ._arrays import empty, view
+from ._context import borrow
+from ._errors import naming
+from ._library import raw
+from ._matrix import Matrix, opened
+from ._options import sparsify_options
+from ._report import Report, new_report, read_report
+
+
+@overload
+def leverage_scores(
+    x: Matrix,
+    *,
+    method: Literal["exact", "sketch"] | None = None,
+    delta: float = 0.01,
+    seed: int = 0,
+    check_finite: bool = True,
+    return_report: Literal[False] = False,
+    threads: int | None = None,
+) -> npt.NDArray[np.float64]: ...
+@overload
+def leverage_scores(
+    x: Matrix,
+    *,
+    method: Literal["exact", "sketch"] | None = None,
+    delta: float = 0.01,
+    seed: int = 0,
+    check_finite: bool = True,
+    return_report: Literal[True],
+    threads: int | None = None,
+) -> tuple[npt.NDArray[np.float64], Report]: ...
+def leverage_scores(
+    x: Matrix,
+    *,
+    method: Literal["exact", "sketch"] | None = None,
+    delta: float = 0.01,
+    seed: int = 0,
+    check_finite: bool = True,
+    return_report: bool = False,
+    threads: int | None = None,
+) -> Any:
+    """Leverage scores of the columns of x [n, d], float64 [d]: how much each matters to the range of x.
+
+        tau[j] = x_j' (x x')^+ x_j   in [0, 1], and their sum is the rank.
+
+    x: as in `sparsify`.
+
+    method  "exact", by a QR factorisation, in time O(d n^2). "sketch": within the report's `score_factor` of the exact ones, all at once,
+            with probability 1 - delta, in time O~(nonzeros + n^3). None: what takes less time.
+    delta   See "sketch".
+    seed    Of the sketch.
+
+    check_finite and threads are as in `attention`. Returns the scores, or with return_report (scores, report), whose `scores` says how they
+    were computed. The same bits for any number of threads; the GIL is released meanwhile, and Ctrl-C ends the call.
+
+    Raises `SubquadError`: ERR_SHAPE, ERR_DTYPE, ERR_STRIDE, ERR_SIZE, ERR_VALUE (indices of a sparse matrix out of order or range),
+    ERR_NONFINITE (naming the first bad element), ERR_OVERFLOW (the squared norm of a row), ERR_MEMORY.
+
+    Source: [SPARS] arXiv 2304.04397; docs/math/sparsify.md derives the factor.
+
+    >>> import numpy as np
+    >>> import subquad
+    >>> subquad.leverage_scores(np.array([[3.0, 0.0, 4.0], [0.0, 1.0, 0.0]]), method="exact").round(12)
+    array([0.36, 1.  , 0.64])
+    """
+    with naming("scores", "method"):
+        chosen = sparsify_options(scores=method, delta=delta, seed=seed, check_finite=check_finite)
+    with opened(x=x) as pointers, chosen as settings, new_report() as report, borrow(threads) as context:
+        scores = empty("scores", (x.shape[1],), np.dtype(np.float64))
+        raw.subquad_leverage_scores(context, settings, *pointers, view("scores", scores), report)
+        return (scores, read_report(report)) if return_report else scores
