@@ -72,6 +72,8 @@ def _callback(callback: Function) -> str:
     line = f'pub type {callback.name} = Option<unsafe extern "C" fn({parameters}){_result(callback)}>;'
     if len(line) > WIDTH:
         line = line.replace("= Option", "=\n    Option")
+    if max(map(len, line.split("\n"))) > WIDTH:
+        line = line.replace("=\n    Option<", "= Option<\n    ").replace(">;", ",\n>;")
     return f"\n{_doc(callback.doc)}{line}\n"
 
 

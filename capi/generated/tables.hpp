@@ -280,7 +280,7 @@ inline constexpr ReportKey kReportKeys[] = {
   {30, "rank", 2, "rank of x: singular values above roundoff once its rows are scaled to norm 1"},
   {31, "condition", 3, "condition number of x on its range, rows scaled to norm 1, to within a small factor"},
   {32, "width", 2, "columns of y, all distinct"},
-  {33, "steps", 2, "steps of the deterministic method"},
+  {33, "steps", 2, "steps that the deterministic method took"},
   {34, "epsilon", 3, "least e with (1-e) x x' <= y y' <= (1+e) x x' on the range of x; a lower estimate of it where certificate says so"},
   {35, "certificate", 4, "how epsilon was measured: exact or estimate"},
   {36, "epsilon_bound", 3, "what theory promises of epsilon: always (deterministic, gram), or with probability 1 - sparsify_delta (leverage)"},

@@ -175,13 +175,16 @@ class Search {
                                          " of x, as method deterministic needs");
     }
     if (rank == 0) return take({}, {}, {});
+    const Whitening& whitening = basis_.whitening;
     const int64_t steps = request_.columns ? *request_.columns : barrier_steps(*request_.eps, rank);
-    if (steps >= x_.count()) return keep_all(run_, monitor_, x_, request_, result_, facts_);
-    facts_.steps = steps;
-    facts_.bound = barrier_bound(static_cast<double>(steps) / static_cast<double>(rank));
-    BarrierChoice choice = sparse_selection_pays(x_, basis_.whitening.condition)
-                               ? choose_by_barriers(run_, SparseSelection<T>(run_, monitor_, x_, basis_.whitening), steps)
-                               : choose_by_barriers(run_, WhitenedColumns<T>(run_, monitor_, x_, basis_.whitening), steps);
+    // The method is stopped once it is good enough, with room for the rounding of Y to its type.
+    const double rounding = 8 * static_cast<double>(std::numeric_limits<T>::epsilon()) * whitening.condition;
+    const double enough = request_.eps ? std::max(*request_.eps - rounding, 0.0) : 0.0;
+    BarrierChoice choice = sparse_selection_pays(x_, whitening.condition)
+                               ? choose_by_barriers(run_, SparseSelection<T>(run_, monitor_, x_, whitening), steps, enough)
+                               : choose_by_barriers(run_, WhitenedColumns<T>(run_, monitor_, x_, whitening), steps, enough);
+    facts_.steps = choice.steps;
+    facts_.bound = request_.eps ? *request_.eps : barrier_bound(static_cast<double>(steps) / static_cast<double>(rank));
     facts_.epsilon_barriers = choice.epsilon_barriers;
     ++facts_.passes;
     std::vector<T> chosen = gather_columns(run_, monitor_, x_, choice.indices);

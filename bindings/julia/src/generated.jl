@@ -159,7 +159,7 @@ const SUBQUAD_REPORT_RANK = Int32(30)
 const SUBQUAD_REPORT_CONDITION = Int32(31)
 # columns of y, all distinct
 const SUBQUAD_REPORT_WIDTH = Int32(32)
-# steps of the deterministic method
+# steps that the deterministic method took
 const SUBQUAD_REPORT_STEPS = Int32(33)
 # least e with (1-e) x x' <= y y' <= (1+e) x x' on the range of x; a lower estimate of it where certificate says so
 const SUBQUAD_REPORT_EPSILON = Int32(34)
@@ -1613,7 +1613,7 @@ Sparsify x [SPARS]. Y[:, i] = sqrt(weights[i]) X[:, indices[i]], m distinct colu
                  zero); with SPARSIFY_EPS, T is large enough for a certificate of at most eps with probability 1 - delta. The
                  same columns for any number of threads.
   DETERMINISTIC  c rank(X) steps choose columns by barriers: e <= 2 sqrt(c) / (c + 1), always. With SPARSIFY_COLUMNS, m is at
-                 most that many steps, more than the rank; with SPARSIFY_EPS, c is the least that gives e <= eps.
+                 most that many steps, more than the rank; with SPARSIFY_EPS, as few steps as give e <= eps.
   GRAM           Y has rank(X) columns, which are not those of X, and e is round-off times the condition number.
   m >= d returns X itself, with weights 1.
   options: SPARSIFY_METHOD; SPARSIFY_COLUMNS or SPARSIFY_EPS, not both, neither with GRAM; SPARSIFY_DELTA, SPARSIFY_CERTIFY,

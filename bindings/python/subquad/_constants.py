@@ -242,7 +242,7 @@ class ReportKey(IntEnum):
     CONDITION = 31
     # columns of y, all distinct
     WIDTH = 32
-    # steps of the deterministic method
+    # steps that the deterministic method took
     STEPS = 33
     # least e with (1-e) x x' <= y y' <= (1+e) x x' on the range of x; a lower estimate
     # of it where certificate says so

@@ -161,7 +161,7 @@ pub const SUBQUAD_REPORT_RANK: i32 = 30;
 pub const SUBQUAD_REPORT_CONDITION: i32 = 31;
 /// columns of y, all distinct
 pub const SUBQUAD_REPORT_WIDTH: i32 = 32;
-/// steps of the deterministic method
+/// steps that the deterministic method took
 pub const SUBQUAD_REPORT_STEPS: i32 = 33;
 /// least e with (1-e) x x' <= y y' <= (1+e) x x' on the range of x; a lower estimate of it where certificate says so
 pub const SUBQUAD_REPORT_EPSILON: i32 = 34;
@@ -576,8 +576,9 @@ pub type subquad_callback = Option<unsafe extern "C" fn(user: *mut c_void, fract
 /// times, asks again for some columns, in any order. The same columns must be written every time.
 /// Return 0 to go on, anything else to cancel.
 /// ```
-pub type subquad_column_blocks =
-    Option<unsafe extern "C" fn(user: *mut c_void, first: i64, count: i64, block: *mut c_void) -> i32>;
+pub type subquad_column_blocks = Option<
+    unsafe extern "C" fn(user: *mut c_void, first: i64, count: i64, block: *mut c_void) -> i32,
+>;
 
 unsafe extern "C" {
     /// ```text
@@ -1410,7 +1411,7 @@ unsafe extern "C" {
     ///                  zero); with SPARSIFY_EPS, T is large enough for a certificate of at most eps with probability 1 - delta. The
     ///                  same columns for any number of threads.
     ///   DETERMINISTIC  c rank(X) steps choose columns by barriers: e <= 2 sqrt(c) / (c + 1), always. With SPARSIFY_COLUMNS, m is at
-    ///                  most that many steps, more than the rank; with SPARSIFY_EPS, c is the least that gives e <= eps.
+    ///                  most that many steps, more than the rank; with SPARSIFY_EPS, as few steps as give e <= eps.
     ///   GRAM           Y has rank(X) columns, which are not those of X, and e is round-off times the condition number.
     ///   m >= d returns X itself, with weights 1.
     ///   options: SPARSIFY_METHOD; SPARSIFY_COLUMNS or SPARSIFY_EPS, not both, neither with GRAM; SPARSIFY_DELTA, SPARSIFY_CERTIFY,

@@ -17,8 +17,8 @@ impl Element for f64 {}
 mod private {
     use crate::sys;
 
-    /// A type that an array of the library may hold.
-    pub trait Dtype: Copy + Send + Sync + 'static {
+    /// A type that an array of the library may hold. Its default is 0.
+    pub trait Dtype: Copy + Default + PartialEq + Send + Sync + 'static {
         const DTYPE: i32;
     }
 

@@ -5,7 +5,7 @@ use std::ffi::{CStr, c_char};
 use crate::sys;
 
 /// What the functions of this crate return.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// A call that was refused or failed.
 ///

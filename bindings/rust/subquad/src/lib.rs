@@ -27,6 +27,9 @@
 //! Where the logits depend on the lag alone, or change with the key at few places only, a [`ConvBasis`] holds them as a few kernels, and
 //! attention takes time near linear in n.
 //!
+//! A matrix of few rows and many columns, in memory, sparse or in blocks, has a [`Sparsifier`]: few of its columns, reweighted, that stand
+//! for it in a softmax, with a certificate of how well.
+//!
 //! Every failure is an [`Error`] with a code and a message that names the argument and its value.
 
 mod array;
@@ -40,9 +43,11 @@ mod fill;
 mod info;
 mod library;
 mod loss;
+mod matrix;
 mod merge;
 mod options;
 mod report;
+mod sparsify;
 mod wisdom;
 
 pub use array::Element;
@@ -54,9 +59,17 @@ pub use error::{Error, Result};
 pub use fill::fill_uniform;
 pub use info::{info, simd_targets};
 pub use loss::Loss;
+#[cfg(feature = "sprs")]
+pub use matrix::SparseIndex;
+pub use matrix::{ColumnBlocks, Matrix};
 pub use merge::Merged;
 pub use report::Report;
+pub use sparsify::{
+    LeverageScores, Scores, SoftmaxError, Sparsified, Sparsifier, SparsifierOptions, Sparsify,
+};
 pub use subquad_sys as sys;
 pub use wisdom::{export_wisdom, import_wisdom};
 
 pub use ndarray;
+#[cfg(feature = "sprs")]
+pub use sprs;

@@ -25,4 +25,5 @@ mod merge;
 mod oracle;
 mod problem;
 mod report;
+mod sparsify;
 mod views;

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use ndarray::{Array2, ArrayD, ArrayViewD, Ix2};
 use serde_json::Value;
 use subquad::{
-    Attention, Context, ConvOptions, Error, FitOptions, GradientsMut, RecoverOptions, Report, sys,
+    Attention, Context, ConvOptions, Error, FitOptions, GradientsMut, LeverageScores,
+    RecoverOptions, Report, SparsifierOptions, Sparsify, sys,
 };
 
 use super::arrays::{Buffer, fill_as_asked};
@@ -19,6 +20,8 @@ pub struct Arrays<T> {
     pub key_ranges: Option<Array2<i64>>,
     /// The starts of a conv basis.
     pub starts: Option<Buffer<i64>>,
+    /// The inputs as they were asked for: matrices may be stored otherwise than as dense arrays.
+    pub storages: BTreeMap<String, Value>,
     /// Outputs that the call made, in place of those of the same name.
     pub made: BTreeMap<String, ArrayD<f64>>,
 }
@@ -49,6 +52,7 @@ impl<T: Real> Arrays<T> {
             outputs: BTreeMap::new(),
             key_ranges: None,
             starts: None,
+            storages: BTreeMap::new(),
             made: BTreeMap::new(),
         };
         for (name, array) in arrays {
@@ -61,7 +65,9 @@ impl<T: Real> Arrays<T> {
                     .get("values")
                     .is_some_and(|_| array.get("budget").is_none())
             {
-                all.inputs.insert(name.clone(), Buffer::input(array));
+                all.storages.insert(name.clone(), array.clone());
+                all.inputs
+                    .insert(name.clone(), Buffer::input(&stored(array)));
             } else {
                 all.outputs.insert(name.clone(), Buffer::output(array));
             }
@@ -85,7 +91,10 @@ impl<T: Real> Arrays<T> {
                 Ok(None)
             }
             "attention_loss" => self.loss(call, context),
-            function => self.conv_basis(function, call, context),
+            function if function.starts_with("conv_basis") => {
+                self.conv_basis(function, call, context)
+            }
+            function => self.sparsify(function, call, context),
         }
     }
 
@@ -191,6 +200,15 @@ impl<T: Real> Arrays<T> {
     }
 }
 
+/// An array as it is given; of a sparse matrix, the vector of its values.
+fn stored(array: &Value) -> Value {
+    let mut stored = array.clone();
+    if let Some(indices) = array["sparse"]["indices"].as_array() {
+        stored["shape"] = serde_json::json!([indices.len()]);
+    }
+    stored
+}
+
 pub const TYPED_DIMENSIONS: &str = "the number of dimensions is a type";
 
 fn key_ranges(array: &Value) -> Result<Array2<i64>, Failure> {
@@ -222,7 +240,8 @@ macro_rules! set_by_id {
         })*
     };
 }
-set_by_id!(Attention<'_, T> where T, ConvOptions<'_>, RecoverOptions<'_>, FitOptions<'_>);
+set_by_id!(Attention<'_, T> where T, ConvOptions<'_>, RecoverOptions<'_>, FitOptions<'_>,
+    LeverageScores<'_>, Sparsify<'_>, SparsifierOptions<'_>);
 
 /// Options by name or id: integers and bools as int, all else and every option of type float as float, unless `set_as` says otherwise.
 pub fn with_options<B: SetById>(builder: B, options: &Value, set_as: &Value) -> B {
@@ -230,9 +249,7 @@ pub fn with_options<B: SetById>(builder: B, options: &Value, set_as: &Value) -> 
         let option = name.parse().unwrap_or_else(|_| constant("OPTION", name));
         let integer = match value {
             Value::Bool(value) => Some(i64::from(*value)),
-            Value::String(method) if ["method", "backward"].contains(&name.as_str()) => {
-                Some(constant("METHOD", method).into())
-            }
+            Value::String(choice) => group_of(name).map(|group| constant(group, choice).into()),
             value => value.as_i64(),
         };
         let is_float = match set_as[name].as_str() {
@@ -245,6 +262,17 @@ pub fn with_options<B: SetById>(builder: B, options: &Value, set_as: &Value) -> 
         }
     };
     members(options).fold(builder, set)
+}
+
+/// The constants that are the values of an option.
+fn group_of(option: &str) -> Option<&'static str> {
+    match option {
+        "method" | "backward" => Some("METHOD"),
+        "sparsify_method" => Some("SPARSIFIER"),
+        "sparsify_certify" => Some("CERTIFICATE"),
+        "sparsify_scores" => Some("SCORE"),
+        _ => None,
+    }
 }
 
 fn constant(group: &str, name: &str) -> i32 {

@@ -51,12 +51,15 @@ fn run<T: Real>(case: &Value, context: &Context) -> Result<(), String> {
             return Err(format!("{name}: its gaps were written"));
         }
     }
-    if let (Some(pairs), Some(report)) = (case.get("pairs"), report) {
-        let counted = report
-            .int(sys::SUBQUAD_REPORT_PAIRS)
-            .map_err(|error| error.to_string())?;
-        if Some(counted) != pairs.as_i64() {
-            return Err(format!("{counted} pairs, not {pairs}"));
+    for (name, key) in [
+        ("pairs", sys::SUBQUAD_REPORT_PAIRS),
+        ("rank", sys::SUBQUAD_REPORT_RANK),
+    ] {
+        if let (Some(expected), Some(report)) = (case.get(name), &report) {
+            let reported = report.int(key).map_err(|error| error.to_string())?;
+            if Some(reported) != expected.as_i64() {
+                return Err(format!("{name}: {reported}, not {expected}"));
+            }
         }
     }
     Ok(())

@@ -6,6 +6,7 @@ mod call;
 mod cases;
 mod conv_basis;
 mod json;
+mod sparsify;
 
 use std::path::Path;
 
