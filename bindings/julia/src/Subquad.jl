@@ -14,6 +14,10 @@ made from its parts, by [`conv_basis_recover`](@ref) or by [`conv_basis_fit`](@r
 [`apply_transposed`](@ref), [`multiply`](@ref) and [`multiply_transposed`](@ref), each with a `!` too, [`exp_transform`](@ref) and
 [`attention_backward`](@ref); read by [`Subquad.starts`](@ref) and [`Subquad.kernels`](@ref). [`attention_loss`](@ref) is the training
 problem of one layer; [`Subquad.export_wisdom`](@ref) and [`Subquad.import_wisdom`](@ref) keep what FFTW has learnt.
+
+A [`Sparsifier`](@ref) stands for a matrix `x` with far more columns than rows, dense, sparse or in [`column_blocks`](@ref), in
+`softmax(scale * x * x')`: few of its columns, with weights. [`sparsify`](@ref) and [`sparsify_pair`](@ref) make one, [`ratio_bound`](@ref),
+[`attention`](@ref) and [`softmax_error`](@ref) use it; [`leverage_scores`](@ref) say how much each column counts.
 """
 module Subquad
 
@@ -21,9 +25,11 @@ export attention, attention!, attention_backward, attention_merge, attention_mer
 export ConvBasis, conv_basis_recover, conv_basis_fit, exp_transform
 export apply, apply!, apply_transposed, apply_transposed!, multiply, multiply!, multiply_transposed, multiply_transposed!
 export attention_loss
+export sparsify, sparsify_pair, Sparsifier, ratio_bound, softmax_error, leverage_scores, column_blocks
 export Context, Report, SubquadError
 
 using LinearAlgebra: LinearAlgebra, Adjoint, Transpose, mul!
+using SparseArrays: SparseArrays, nnz, nonzeros, nzrange, rowvals
 
 include("library.jl")
 include("arrays.jl")
@@ -37,6 +43,7 @@ include("attention.jl")
 include("backward.jl")
 include("merge.jl")
 include("fill.jl")
+include("handles.jl")
 include("conv_basis.jl")
 include("conv_entries.jl")
 include("conv_make.jl")
@@ -44,11 +51,17 @@ include("conv_apply.jl")
 include("conv_matrix.jl")
 include("training.jl")
 include("wisdom.jl")
+include("column_blocks.jl")
+include("matrices.jl")
+include("leverage.jl")
+include("sparsify.jl")
+include("sparsifier.jl")
 
 function __init__()
     LIBRARY[] = open_library()
     check_library()
     CALLBACK[] = @cfunction(on_progress, Int32, (Ptr{Cvoid}, Float64))
+    BLOCKS_CALLBACK[] = @cfunction(on_columns, Int32, (Ptr{Cvoid}, Int64, Int64, Ptr{Cvoid}))
     return nothing
 end
 

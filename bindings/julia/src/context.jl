@@ -150,8 +150,10 @@ struct Settings
     progress::Any
     options::Vector{Pair{Symbol,Any}}
     return_report::Bool
-    function Settings(context, threads, progress, options, return_report)
-        return new(context, threads, progress, Pair{Symbol,Any}[name => value for (name, value) in options], return_report)
+    short_names::Dict{Symbol,Symbol}    # of options
+    function Settings(context, threads, progress, options, return_report, short_names=CONV_NAMES)
+        named = Pair{Symbol,Any}[name => value for (name, value) in options]
+        return new(context, threads, progress, named, return_report, short_names)
     end
 end
 
@@ -159,7 +161,7 @@ end
 Run `call(context, options, report)` on C handles that live as long as it does, and return the [`Report`](@ref) where one is wanted.
 """
 function with_call(call, settings::Settings)
-    return with_options(settings.options) do options
+    return with_options(settings.options, settings.short_names) do options
         run(report) = on_context(pointer -> call(pointer, options, report), settings)
         settings.return_report ? with_report(run) : run(C_NULL)
     end

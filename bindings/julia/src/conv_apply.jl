@@ -132,16 +132,6 @@ end
 function on_basis(
     f, basis, inputs, outputs, view=c_view; context=nothing, threads=nothing, progress=nothing, return_report=false, options...
 )
-    return call_on_basis(f, basis, inputs, outputs, view, Settings(context, threads, progress, options, return_report))
-end
-
-function call_on_basis(f, basis, inputs, outputs, view, settings)
-    return with_call(settings) do context, options, report
-        borrowed(basis) do pointer
-            GC.@preserve inputs outputs begin
-                status = f(context, options, pointer, c_arguments(inputs, view)..., c_arguments(outputs, view)..., report)
-                check(status, inputs, [outputs; Named["basis" => basis]])
-            end
-        end
-    end
+    settings = Settings(context, threads, progress, options, return_report)
+    return call_on_handle(f, basis.handle, basis, inputs, outputs, view, settings)
 end

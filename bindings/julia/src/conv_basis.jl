@@ -1,4 +1,4 @@
-# The handle of a conv basis: how one is made from starts and kernels, a dense matrix or another basis, and released.
+# Conv bases: how one is made from starts and kernels, a dense matrix or another basis, and released.
 
 """
     ConvBasis(starts, kernels; cumulative=false, keywords...)
@@ -40,51 +40,23 @@ true
 ```
 """
 mutable struct ConvBasis{T,N} <: AbstractArray{T,N}
-    pointer::Ptr{subquad_conv_basis}
+    handle::Handle{subquad_conv_basis}
     shape::NTuple{4,Int}                                      # of all kernels: n, bases, heads, batch
-    users::Threads.Atomic{Int}                                # calls that use it now; far below 0 once it is closed
     table::Union{Nothing,Tuple{Array{Int64,3},Array{T,4}}}    # starts and cumulative kernels, once an entry has been asked for
     table_lock::ReentrantLock
-    """Take over a handle, which is of type T."""
+    """Take over a basis of the library, which is of type T."""
     function ConvBasis{T,N}(pointer::Ptr{subquad_conv_basis}) where {T,N}
+        handle = Handle(pointer, "basis")
         kernels = Ref(SubquadArray(C_NULL, 0, 0, (0, 0, 0, 0), (0, 0, 0, 0)))
         check(subquad_conv_basis_describe(pointer, kernels))
-        basis = new(pointer, reverse(kernels[].shape), Threads.Atomic{Int}(0), nothing, ReentrantLock())
-        # Its memory is all that a handle holds, so releasing it waits for nothing.
-        return finalizer(close_unused, basis)
+        return new(handle, reverse(kernels[].shape), nothing, ReentrantLock())
     end
-end
-
-const CLOSED_BASIS = typemin(Int) ÷ 2
-
-"""Close a basis that no call uses; how many calls use it."""
-function close_unused(basis)
-    users = Threads.atomic_cas!(basis.users, 0, CLOSED_BASIS)
-    users == 0 && subquad_conv_basis_destroy(basis.pointer)
-    return users
 end
 
 """Release the memory of a basis. Throws ERR_BUSY while a call uses it; a second time it does nothing."""
-function Base.close(basis::ConvBasis)
-    close_unused(basis) > 0 && throw(SubquadError(SUBQUAD_ERR_BUSY, "basis cannot be closed while a call uses it"))
-    return nothing
-end
+Base.close(basis::ConvBasis) = close(basis.handle)
 
-Base.isopen(basis::ConvBasis) = basis.users[] >= 0
-
-"""
-Call `f` with the pointer of `basis`, which is not closed meanwhile. Ctrl-C has to be held back around this, lest it leave the basis
-marked as in use.
-"""
-function borrowed(f, basis)
-    users = Threads.atomic_add!(basis.users, 1)
-    try
-        users < 0 && throw(SubquadError(SUBQUAD_ERR_NULL, "basis is closed"))
-        return GC.@preserve basis f(basis.pointer)
-    finally
-        Threads.atomic_sub!(basis.users, 1)
-    end
-end
+Base.isopen(basis::ConvBasis) = isopen(basis.handle)
 
 """Run `call(context, options, report, handle)`, which makes a basis, and return that, as a `B`, and the report."""
 function make_basis(call, B, inputs, settings)
@@ -138,7 +110,7 @@ true
 """
 function exp_transform(basis::ConvBasis; context=nothing, threads=nothing, progress=nothing)
     made, _ = make_basis(typeof(basis), Named[], Settings(context, threads, progress, (), false)) do context, _, _, handle
-        borrowed(pointer -> subquad_conv_basis_exp(context, pointer, handle), basis)
+        borrowed(pointer -> subquad_conv_basis_exp(context, pointer, handle), basis.handle)
     end
     return made
 end

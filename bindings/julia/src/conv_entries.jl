@@ -40,8 +40,8 @@ end
 function read_basis!(basis, starts, kernels; options...)
     outputs = Named["starts" => starts, "kernels" => kernels]
     disable_sigint() do
-        borrowed(basis) do pointer
-            with_options(options) do options
+        borrowed(basis.handle) do pointer
+            with_options(options, CONV_NAMES) do options
                 status = GC.@preserve outputs subquad_conv_basis_get(pointer, options, c_arguments(outputs)...)
                 check(status, Named[], outputs)
             end
@@ -90,7 +90,7 @@ function Base.Array{S,N}(basis::ConvBasis{T,N}) where {S,T,N}
     h = Array{T}(undef, size(basis))
     outputs = Named["h" => h]
     with_call(Settings(nothing, nothing, nothing, (), false)) do context, _, _
-        borrowed(basis) do pointer
+        borrowed(basis.handle) do pointer
             status = GC.@preserve outputs subquad_conv_basis_to_dense(context, pointer, c_arguments(outputs, matrix_view)...)
             check(status, Named[], outputs)
         end

@@ -35,10 +35,18 @@ Base.showerror(io::IO, error::SubquadError) = print(io, "SubquadError: ", error.
 """Throw what this thread's last call left behind, unless it succeeded. Nothing may come between the call and this."""
 check(status) = status == SUBQUAD_OK ? nothing : throw(SubquadError(status, unsafe_string(subquad_last_error())))
 
-"""The same after a call on arrays: say in Julia's terms what C said in its own."""
-function check(status, inputs::Vector{Named}, outputs::Vector{Named})
+"""The same, with options called by the shorter names that the caller knows: `short_names` has them, short => long."""
+function check(status, short_names::AbstractDict)
     status == SUBQUAD_OK && return nothing
-    message = unsafe_string(subquad_last_error())
+    throw(SubquadError(status, in_short(unsafe_string(subquad_last_error()), short_names)))
+end
+
+in_short(message, names) = foldl((text, (short, long)) -> replace(text, Regex("\\b$long\\b") => short), collect(names); init=message)
+
+"""The same after a call on arrays: say in Julia's terms what C said in its own."""
+function check(status, inputs::Vector{Named}, outputs::Vector{Named}, short_names=Dict{Symbol,Symbol}())
+    status == SUBQUAD_OK && return nothing
+    message = in_short(unsafe_string(subquad_last_error()), short_names)
     if status == SUBQUAD_ERR_SHAPE
         sizes = ["$name $(join(size(array), "×"))" for (name, array) in [inputs; outputs] if array !== nothing]
         message *= "; in Julia's order of dimensions: " * join(sizes, ", ")

@@ -1,20 +1,27 @@
 # Keyword arguments as the library's options. Names, types and bounds are the library's own: a keyword is an option's name.
 
-# Shorter names for what only the functions on conv bases take.
-const SHORT_NAMES = Dict(:window => :conv_window, :delta => :conv_delta, :eps => :conv_eps)
+# Shorter names for what only some functions take: those on conv bases, those that sparsify, and leverage scores.
+const CONV_NAMES = Dict(:window => :conv_window, :delta => :conv_delta, :eps => :conv_eps)
+const SPARSIFY_NAMES = Dict(name => Symbol(:sparsify_, name) for name in (:method, :columns, :eps, :delta, :certify))
+const SCORE_NAMES = Dict(:method => :sparsify_scores, :delta => :sparsify_delta)
+
+# What the values of an option are called where that is not the option's own name.
+const VALUE_NAMES = Dict(
+    :backward => "METHOD", :sparsify_method => "SPARSIFIER", :sparsify_certify => "CERTIFICATE", :sparsify_scores => "SCORE"
+)
 
 """Call `f` with an options handle that holds `settings`; a setting that is `nothing` stays unset."""
-function with_options(f, settings)
+function with_options(f, settings, short_names)
     handle = Ref(Ptr{subquad_options}(C_NULL))
     check(subquad_options_create(handle))
     try
         for (name, value) in settings
             value === nothing && continue
-            long = get(SHORT_NAMES, name, name)
+            long = get(short_names, name, name)
             if long != name && any(other -> other[1] == long && other[2] !== nothing, settings)
                 throw(SubquadError(SUBQUAD_ERR_CONFLICT, "$name and $long are two names of one option; both are given"))
             end
-            set_option(handle[], long, value)
+            set_option(handle[], long, name, value)
         end
         return f(handle[])
     finally
@@ -22,19 +29,20 @@ function with_options(f, settings)
     end
 end
 
-function set_option(handle, name, value)
-    id = constant("SUBQUAD_OPTION_", name, "option", SUBQUAD_ERR_UNKNOWN)
+"""Set the option `option`, which the caller calls `name`."""
+function set_option(handle, option, name, value)
+    id = constant("SUBQUAD_OPTION_", option, "option", SUBQUAD_ERR_UNKNOWN)
     type = Ref{Int32}()
     check(subquad_option_describe(id, C_NULL, type, C_NULL))
+    renamed = Dict(name => option)
     if type[] == SUBQUAD_TYPE_FLOAT
-        check(subquad_options_set_float(handle, id, number(Float64, Real, name, value)))
+        check(subquad_options_set_float(handle, id, number(Float64, Real, name, value)), renamed)
     elseif value isa Union{Symbol,AbstractString}
-        # The values of an option are named after it, except that what is chosen for the backward call is a method.
-        values = string(name) == "backward" ? "METHOD" : uppercase(string(name))
+        values = get(VALUE_NAMES, option, uppercase(string(option)))
         chosen = constant("SUBQUAD_$(values)_", value, string(name), SUBQUAD_ERR_VALUE)
-        check(subquad_options_set_int(handle, id, chosen))
+        check(subquad_options_set_int(handle, id, chosen), renamed)
     else
-        check(subquad_options_set_int(handle, id, number(Int64, Integer, name, value)))
+        check(subquad_options_set_int(handle, id, number(Int64, Integer, name, value)), renamed)
     end
 end
 

@@ -47,6 +47,8 @@ end
 """The same with the numbers that the row gives."""
 function input(row, dtype, others=Dict())
     haskey(row, "data") && error("no Julia array has data = ", row["data"])
+    # Of a sparse matrix this is its values.
+    haskey(row, "sparse") && (row = merge(row, Dict("shape" => [length(row["sparse"]["indices"])])))
     array = lay_out(row, dtype, others)
     # An axis with stride 0 holds one element only, however often it is read.
     extents = map((n, step) -> step == 0 ? min(n, 1) : n, size(array), strides(array))
@@ -79,11 +81,13 @@ function keywords(row, extra...)
 end
 
 include("conformance_conv.jl")
+include("conformance_sparsify.jl")
 
 """Call the function that `row` names on `arrays`; the results by name."""
 function call(row, arrays; context=nothing, report=false)
     haskey(row, "conv_basis") && return call_on_basis(row, arrays; context=context, report=report)
     row["function"] == "attention_loss" && return call_loss(row, arrays; context=context)
+    row["function"] in OF_SPARSIFIERS && return call_on_sparsifier(row, arrays; context=context, report=report)
     given(name) = get(arrays, name, nothing)
     settings = keywords(
         row, :lag_bias => given("lag_bias"), :key_ranges => julia_ranges(given("key_ranges")), :context => context,
@@ -123,7 +127,7 @@ function case_holds(case)
         within(Float64.(vec(collect(results[name]))), expected["values"], budget) || return false
         results[name] isa Laid && !haskey(case, "in_place") && (all(isnan, gaps(results[name])) || return false)
     end
-    return !haskey(case, "pairs") || results["report"][:pairs] == case["pairs"]
+    return all(key -> !haskey(case, key) || results["report"][Symbol(key)] == case[key], ("pairs", "rank"))
 end
 
 """Whether `word` stands in `text` by itself, in whatever case."""

@@ -101,7 +101,7 @@ end
     end
     # The finalizer of a basis in use must leave it alone, as must close.
     G = ConvBasis(ones(3))
-    Subquad.borrowed(G) do _
+    Subquad.borrowed(G.handle) do _
         finalize(G)
         @test isopen(G)
         @test refused("ERR_BUSY", ["basis"], () -> close(G))

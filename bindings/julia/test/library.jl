@@ -47,3 +47,16 @@ end
     @test seen.ndim == 2 && seen.shape == (2, 4, 0, 0) && seen.strides == (1, -6, 0, 0)
     @test seen.data == pointer(parent(x), 6 * 3 + 2 * 1 + 1) && seen.dtype == Subquad.SUBQUAD_FLOAT64
 end
+
+@testset "struct subquad_sparse" begin
+    @test isbitstype(Subquad.SubquadSparse) && sizeof(Subquad.SubquadSparse) == 64
+    @test [fieldoffset(Subquad.SubquadSparse, i) for i in 1:10] == [0, 8, 16, 24, 32, 40, 48, 52, 56, 60]
+    x = SparseMatrixCSC{Float32,Int32}(sparse([0 2 0; 3 0 4]))
+    by_columns, by_rows = Subquad.sparse_view("x", x), Subquad.sparse_view("x", x')
+    @test (by_columns.rows, by_columns.columns, by_columns.nonzeros, by_columns.layout) == (2, 3, 3, Subquad.SUBQUAD_CSC)
+    @test (by_rows.rows, by_rows.columns, by_rows.nonzeros, by_rows.layout) == (3, 2, 3, Subquad.SUBQUAD_CSR)
+    for seen in (by_columns, by_rows)
+        @test seen.offsets == pointer(x.colptr) && seen.indices == pointer(rowvals(x)) && seen.values == pointer(nonzeros(x))
+        @test (seen.dtype, seen.index_dtype, seen.index_base) == (Subquad.SUBQUAD_FLOAT32, Subquad.SUBQUAD_INT32, 1)
+    end
+end

@@ -65,7 +65,7 @@ end
 end
 
 @testset "every option is documented" begin
-    text = string((@doc attention), (@doc attention_backward), (@doc ConvBasis))
+    text = string((@doc attention), (@doc attention_backward), (@doc ConvBasis), (@doc sparsify), (@doc leverage_scores))
     for name in keys(Subquad.CONSTANTS)
         startswith(name, "SUBQUAD_OPTION_") && @test occursin(Regex("`$(lowercase(name[16:end]))\\b"), text)
     end

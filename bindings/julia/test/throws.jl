@@ -11,6 +11,7 @@ include("refusals.jl")
 include("oracle.jl")
 include("gradient_oracle.jl")
 include("conv_oracle.jl")
+include("sparsify_oracle.jl")
 
 @test try
     attention(zeros(3, 2), zeros(4, 2), zeros(1, 2))
