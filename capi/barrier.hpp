@@ -19,6 +19,8 @@ subquad_status guarded(Body&& body) noexcept {
     return SUBQUAD_OK;
   } catch (const Error& error) {
     return fail(error.status(), error.what());
+  } catch (const std::length_error& error) {
+    return fail(Status::err_size, error.what());
   } catch (const std::bad_alloc&) {
     return fail(Status::err_memory, "memory could not be allocated");
   } catch (const std::exception& error) {

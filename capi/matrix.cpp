@@ -13,6 +13,8 @@ using capi::required;
 
 namespace {
 
+constexpr int64_t kMostExtent = int64_t{1} << 48;  // products with a few small numbers stay integers
+
 int64_t bytes_of(int32_t dtype) { return dtype == SUBQUAD_FLOAT32 || dtype == SUBQUAD_INT32 ? 4 : 8; }
 
 // Part of a sparse matrix as an array: checks it, and compares it with outputs.
@@ -28,6 +30,7 @@ void check_floating_dtype(const char* name, int32_t dtype) {
 void check_extents(int64_t rows, int64_t columns, int64_t bytes) {
   for (const auto& [name, extent] : {std::pair{"rows", rows}, std::pair{"columns", columns}}) {
     if (extent < 0) throw Error(Status::err_shape, std::string(name) + " is " + text(extent) + ", which is negative");
+    if (extent > kMostExtent) throw Error(Status::err_size, std::string(name) + " is " + text(extent) + ", more than 2^48");
   }
   int64_t total = 0;
   if (__builtin_mul_overflow(rows, columns, &total) || total > std::numeric_limits<int64_t>::max() / bytes / 4) {
@@ -48,6 +51,10 @@ void check_sparse(const subquad_sparse& x) {
   check_extents(x.rows, x.columns, bytes_of(x.dtype));
   if (x.rows > std::numeric_limits<int32_t>::max() / 2)
     throw Error(Status::err_size, "rows is " + text(x.rows) + ", more than a sparse matrix may have here");
+  constexpr int64_t kMostInt32 = std::numeric_limits<int32_t>::max() - (1 << 16);  // ends of blocks of columns are int32, too
+  if (x.index_dtype == SUBQUAD_INT32 && x.columns > kMostInt32)
+    throw Error(Status::err_size,
+                "columns is " + text(x.columns) + ", more than x.index_dtype int32 can count; give int64 indices");
   if (x.nonzeros < 0) throw Error(Status::err_shape, "x.nonzeros is " + text(x.nonzeros) + ", which is negative");
   const int64_t outer = x.layout == SUBQUAD_CSC ? x.columns : x.rows;
   const subquad_array offsets = list(x.offsets, x.index_dtype, outer + 1), indices = list(x.indices, x.index_dtype, x.nonzeros),

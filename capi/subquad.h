@@ -874,10 +874,14 @@ enum {
 
 /* generated from capi/tables/certificates.toml: begin */
 enum {
-  SUBQUAD_CERTIFICATE_NONE = 0,     /* not at all */
-  SUBQUAD_CERTIFICATE_AUTO = 1,     /* exactly where that costs less than the selection did, else by an estimate */
-  SUBQUAD_CERTIFICATE_EXACT = 2,    /* by an eigenvalue decomposition of the whitened y y'; O(d n^2) */
-  SUBQUAD_CERTIFICATE_ESTIMATE = 3, /* by a few Lanczos steps: a lower estimate, O(nonzeros) each */
+  /* not at all */
+  SUBQUAD_CERTIFICATE_NONE = 0,
+  /* exactly where the selection has done most of that work already, or where x is read in blocks; else by an estimate */
+  SUBQUAD_CERTIFICATE_AUTO = 1,
+  /* by an eigenvalue decomposition of the whitened y y'; O(d n^2) */
+  SUBQUAD_CERTIFICATE_EXACT = 2,
+  /* by the extreme Ritz values of a small space: a lower estimate, O(nonzeros) */
+  SUBQUAD_CERTIFICATE_ESTIMATE = 3,
 };
 /* generated: end */
 
@@ -946,12 +950,13 @@ SUBQUAD_API void subquad_matrix_destroy(subquad_matrix* matrix);
 /* Leverage scores of the columns of x: tau_j = x_j' (X X')^+ x_j = |W' x_j|^2 with W' X X' W = 1.
  *   scores (written): float64 [d]
  *   options: SPARSIFY_SCORES (EXACT, SKETCH; unset: what takes less time), SPARSIFY_DELTA, SEED, CHECK_FINITE.
- *   By sketch they are random, and all at once within the report's SCORE_FACTOR of the exact ones with probability 1 - delta; the
- *   sketch is made and orthogonalised by QR, never squaring the condition of X.
+ *   By sketch they are random, and all at once within the report's SCORE_FACTOR of the exact ones with probability 1 - delta (as a
+ *   Gaussian sketch of the same size would have it). Condition numbers of 1e10 in float64 are fine. Rows must be zero or have norms
+ *   in [1e-140, 1e153] (float32: [1e-30, 1e30]).
  *   report: may be NULL; SCORES, RANK, CONDITION, SCORE_FACTOR, SKETCH_ROWS, PROJECTIONS, PASSES.
  * Owns:    arrays are the caller's.
  * Errors:  SUBQUAD_ERR_NULL, SHAPE, DTYPE, STRIDE, ALIAS, SIZE, VALUE (sparse offsets or indices out of order or range),
- *          NONFINITE, OVERFLOW (the squared norm of a row), MEMORY, WORKSPACE, BUSY, THREADS, CANCELLED.
+ *          NONFINITE, OVERFLOW (the norm of a row), MEMORY, WORKSPACE, BUSY, THREADS, CANCELLED.
  * Threads: one call at a time per context. The same bits for any number of its threads.
  * Since:   0.1 */
 SUBQUAD_API subquad_status subquad_leverage_scores(subquad_context* context, const subquad_options* options,
@@ -1047,7 +1052,7 @@ SUBQUAD_API subquad_status subquad_sparsifier_attention(subquad_context* context
                                                         const subquad_array* o, const subquad_array* lse, subquad_report* report);
 
 /* The true error of the softmax, with P = softmax(scale X X') and P~ that of the sparsifier (for a pair: of Q K'):
- *   error_out = max |P~_ij - P_ij|,   ratio_out = max exp |log P~_ij - log P_ij|, at most the ratio bound.
+ *   error_out = max |P~_ij - P_ij|,   ratio_out = max exp |log P~_ij - log P_ij|, at most the ratio bound but for round-off.
  * For small n: time O(n^2 d), memory O(n^2).
  *   x: the matrix that was sparsified (the queries of a pair)   k: the keys of a pair, else NULL
  *   options: SCALE (unset: 1), CHECK_FINITE. Either *_out may be NULL.

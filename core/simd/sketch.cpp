@@ -52,7 +52,8 @@ HWY_INLINE void mix_rows(D d, const MixedColumns<hn::TFromD<D>>& p, int64_t row)
     HWY_UNROLL(8) for (int c = 0; c < 8; ++c) {
       T* const place = p.sketch + bucket * p.rows + row;
       hwy::Prefetch(place + lanes);  // of the rows that come next: the processor does not foresee 64 places at once
-      hn::StoreU(hn::Add(hn::LoadU(d, place), x[c]), d, place);
+      const V sign = hn::Set(d, (p.negative_results >> (8 * i + c) & 1) != 0 ? T{-1} : T{1});
+      hn::StoreU(hn::MulAdd(sign, x[c], hn::LoadU(d, place)), d, place);
       bucket += p.step;
       bucket = bucket >= p.buckets ? bucket - p.buckets : bucket;
     }

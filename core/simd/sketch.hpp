@@ -9,13 +9,14 @@ namespace subquad::simd {
 
 inline constexpr int64_t kMixed = 64;  // columns that one Hadamard transform mixes
 
-// Sketch of 64 columns: y_o = 1/8 sum_c H[o][c] sign_c x_c with H the Hadamard matrix of order 64, then row bucket_o of the sketch
+// Sketch of 64 columns: y_o = +-1/8 sum_c H[o][c] sign_c x_c with H the Hadamard matrix of order 64, then row bucket_o of the sketch
 // gains y_o. The squares of all entries are added to `squares`.
 template <class T>
 struct MixedColumns {
   const T* x;  // column c at x + c * stride, contiguous rows
   int64_t stride, rows;
   uint64_t negative;                    // bit c: sign_c = -1
+  uint64_t negative_results;            // bit o: y_o has the sign -1
   int64_t first_bucket, step, buckets;  // bucket_o = (first_bucket + o * step) mod buckets
   T* sketch;                            // [buckets][rows]
   double* squares;                      // [rows]

@@ -117,16 +117,18 @@ arma::mat outside(const arma::mat& basis, arma::mat v) {
 }  // namespace
 
 template <class T>
-arma::mat whitened_product(Monitor& monitor, const arma::mat& w, const std::vector<T>& y) {
+arma::mat whitened_product(Monitor& monitor, const arma::mat& w, const std::vector<T>& y, int64_t columns) {
   arma::mat product(w.n_cols, w.n_cols, arma::fill::zeros);
   if (w.is_empty()) return product;
-  const auto n = static_cast<size_t>(w.n_rows);
-  constexpr size_t kColumns = 256;
-  for (size_t first = 0; first < y.size(); first += kColumns * n) {
-    const size_t last = std::min(first + kColumns * n, y.size());
-    arma::mat columns(w.n_rows, static_cast<arma::uword>((last - first) / n));
-    std::copy(y.begin() + static_cast<std::ptrdiff_t>(first), y.begin() + static_cast<std::ptrdiff_t>(last), columns.begin());
-    const arma::mat whitened = w.t() * columns;
+  constexpr int64_t kColumns = 256;
+  for (int64_t first = 0; first < columns; first += kColumns) {
+    const int64_t count = std::min(kColumns, columns - first);
+    arma::mat some(w.n_rows, static_cast<arma::uword>(count));
+    for (arma::uword i = 0; i < w.n_rows; ++i) {
+      const T* const row = y.data() + static_cast<int64_t>(i) * columns + first;
+      for (int64_t c = 0; c < count; ++c) some(i, static_cast<arma::uword>(c)) = static_cast<double>(row[c]);
+    }
+    const arma::mat whitened = w.t() * some;
     product += whitened * whitened.t();
     monitor.advance(0);
   }
@@ -172,8 +174,8 @@ double estimated_epsilon(Execution& run, Monitor& monitor, const Columns<T>& x, 
   return estimate;
 }
 
-#define SUBQUAD_INSTANTIATE(T)                                                               \
-  template arma::mat whitened_product<T>(Monitor&, const arma::mat&, const std::vector<T>&); \
+#define SUBQUAD_INSTANTIATE(T)                                                                        \
+  template arma::mat whitened_product<T>(Monitor&, const arma::mat&, const std::vector<T>&, int64_t); \
   template double estimated_epsilon<T>(Execution&, Monitor&, const Columns<T>&, const arma::mat&, const arma::mat&, int64_t*);
 SUBQUAD_INSTANTIATE(float)
 SUBQUAD_INSTANTIATE(double)

@@ -5,9 +5,9 @@
 
 namespace subquad::sparsify {
 
-// W' Y Y' W for y [columns][n].
+// W' Y Y' W for y [n][columns].
 template <class T>
-arma::mat whitened_product(Monitor& monitor, const arma::mat& w, const std::vector<T>& y);
+arma::mat whitened_product(Monitor& monitor, const arma::mat& w, const std::vector<T>& y, int64_t columns);
 
 // |W' Y Y' W - 1|_2, for an exact whitening.
 double exact_epsilon(const arma::mat& product);

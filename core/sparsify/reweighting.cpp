@@ -102,7 +102,10 @@ void Reweighting::descend_block(Monitor& monitor, int64_t first, int64_t rows, d
     // The minimum is where |M_l v|^2 / (1 + x v' M_l v)^2 = |M_u v|^2 / (1 - x v' M_u v)^2.
     const double ratio = std::sqrt(squares[1] / squares[0]);
     const double change = std::max((ratio - 1) / (products[1][0] + ratio * products[0][0]), -w[k]);
-    if (!std::isfinite(change)) continue;
+    if (!std::isfinite(change)) {
+      factors[0][k] = factors[1][k] = 0;
+      continue;
+    }
     w[k] += change;
     for (int64_t s = 0; s < 2; ++s) {
       const Side& side = s == 0 ? upper_ : lower_;

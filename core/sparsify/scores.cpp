@@ -21,6 +21,8 @@ constexpr double kPi = 3.14159265358979323846;
 // Operations per entry of X up to which the exact way is no slower: it is bound by reading X, too. bench/sparsify_scores
 constexpr double kExactWork = 24;
 
+constexpr int64_t kMostAttempts = 4;
+
 // x > 0 with log x + 1 - x = -excess, below or above 1: a chi-square variable over its g degrees of freedom is beyond x with
 // probability at most exp(g (log x + 1 - x) / 2).
 double chernoff(double excess, double inner, double outer) {
@@ -42,16 +44,26 @@ arma::mat gaussian(int64_t rows, int64_t columns, uint64_t seed) {
   return result;
 }
 
+// Norms of rows that can be worked with: their squares, and in type T their inverses, must be numbers. A row of zeros is one of them.
 template <class T>
-void require_finite_norms(Execution& run, const Columns<T>& x, const std::vector<double>& squares, bool check) {
-  const auto bad = std::find_if_not(squares.begin(), squares.end(), [](double square) { return std::isfinite(square); });
-  if (bad == squares.end()) return;
-  if (check) check_finite(run, x);
-  int64_t row = bad - squares.begin();
-  size_t p = 0;
-  while (row >= x.parts()[p].rows) row -= x.parts()[p++].rows;
-  throw Error(Status::err_overflow, x.parts()[p].name + ": the squared norm of row " + text(row) + " is " +
-                                        (std::isnan(*bad) ? "nan" : "beyond the range of float64"));
+constexpr double kLeastNorm = sizeof(T) == 4 ? 1e-30 : 1e-140;
+template <class T>
+constexpr double kMostNorm = sizeof(T) == 4 ? 1e30 : 1e153;
+
+template <class T>
+void require_usable_norms(Execution& run, const Columns<T>& x, const Sketch& sketch, bool check) {
+  for (size_t i = 0; i < sketch.squares.size(); ++i) {
+    const double norm = std::sqrt(sketch.squares[i]);
+    const bool zero = norm == 0 && arma::any(sketch.matrix.col(i));  // the square is, the row is not
+    if ((norm == 0 && !zero) || (norm >= kLeastNorm<T> && norm <= kMostNorm<T>)) continue;
+    if (check) check_finite(run, x);
+    auto row = static_cast<int64_t>(i);
+    size_t p = 0;
+    while (row >= x.parts()[p].rows) row -= x.parts()[p++].rows;
+    throw Error(Status::err_overflow, x.parts()[p].name + ": the norm of row " + text(row) + " is " +
+                                          (zero ? "below 1e-160" : text(norm)) + ", neither 0 nor in [" + text(kLeastNorm<T>) +
+                                          ", " + text(kMostNorm<T>) + "]; scale " + x.parts()[p].name);
+  }
 }
 
 // Scores |z' x_j|^2 of all columns, computed in type U: T or double.
@@ -132,24 +144,35 @@ bool exact_pays(const Columns<T>& x) {
 }
 
 template <class T>
-Whitening refined(Execution& run, Monitor& monitor, const Columns<T>& x, const Whitening& sketched) {
-  if (!sparse_gram_pays(x, sketched.condition)) return refine(sketched, whitened_gram(run, monitor, x, sketched.w));
-  return refine(sketched, arma::symmatu(sketched.w.t() * sparse_gram(run, monitor, x) * sketched.w));
+bool refined(Execution& run, Monitor& monitor, const Columns<T>& x, const std::vector<double>& squares, Whitening* whitening) {
+  const arma::mat& w = whitening->w;
+  arma::mat gram;
+  if (sparse_gram_pays(x, whitening->condition)) {
+    gram = arma::symmatu(w.t() * sparse_gram(run, monitor, x) * w);
+  } else {
+    gram = whitened_gram(run, monitor, x, w);
+  }
+  return refine(gram, squares, whitening);
 }
 
 template <class T>
 Basis find_basis(Execution& run, Monitor& monitor, const Columns<T>& x, bool exact, double failure, uint64_t seed,
                  bool check_finite) {
   const auto check = check_finite ? Columns<T>::Check::yes : Columns<T>::Check::no;
-  Sketch sketch = sketch_columns(run, monitor, x, failure, seed, check);
-  require_finite_norms(run, x, sketch.squares, check_finite);
-  Basis basis{whiten_sketch(sketch, static_cast<double>(std::numeric_limits<T>::epsilon()) / 2), std::move(sketch.squares),
-              sketch.rows, 1};
-  if (exact && !basis.whitening.exact) {
-    basis.whitening = refined(run, monitor, x, basis.whitening);
+  Basis basis;
+  for (int64_t attempt = 0; attempt < kMostAttempts; ++attempt) {
+    Sketch sketch = sketch_columns(run, monitor, x, failure, seed, attempt, check);
+    require_usable_norms(run, x, sketch, check_finite);
+    basis.whitening = whiten_sketch(sketch, static_cast<double>(std::numeric_limits<T>::epsilon()) / 2);
+    basis.squares = std::move(sketch.squares);
+    basis.sketch_rows = sketch.rows;
     ++basis.passes;
+    if (!exact || basis.whitening.exact) return basis;
+    ++basis.passes;
+    // A sketch that has missed a direction shows here, and only here.
+    if (refined(run, monitor, x, basis.squares, &basis.whitening)) return basis;
   }
-  return basis;
+  throw Error(Status::err_internal, "all sketches of x missed a direction of its range");
 }
 
 template <class T>
@@ -177,12 +200,12 @@ ScoreFacts leverage_scores(Execution& run, const Columns<T>& x, const ScoreReque
   return facts;
 }
 
-#define SUBQUAD_INSTANTIATE(T)                                                                         \
-  template class ColumnNorms<T>;                                                                       \
-  template int64_t projection_count<T>(const Columns<T>&);                                             \
-  template Whitening refined<T>(Execution&, Monitor&, const Columns<T>&, const Whitening&);            \
-  template bool exact_pays<T>(const Columns<T>&);                                                      \
-  template Basis find_basis<T>(Execution&, Monitor&, const Columns<T>&, bool, double, uint64_t, bool); \
+#define SUBQUAD_INSTANTIATE(T)                                                                               \
+  template class ColumnNorms<T>;                                                                             \
+  template int64_t projection_count<T>(const Columns<T>&);                                                   \
+  template bool refined<T>(Execution&, Monitor&, const Columns<T>&, const std::vector<double>&, Whitening*); \
+  template bool exact_pays<T>(const Columns<T>&);                                                            \
+  template Basis find_basis<T>(Execution&, Monitor&, const Columns<T>&, bool, double, uint64_t, bool);       \
   template ScoreFacts leverage_scores<T>(Execution&, const Columns<T>&, const ScoreRequest&, double*, int64_t);
 SUBQUAD_INSTANTIATE(float)
 SUBQUAD_INSTANTIATE(double)

@@ -57,16 +57,17 @@ struct ScoreRequest {
   bool check_finite;
 };
 
-// Whitening and the squared norms of X's rows: what every method begins with. Throws where a row's squared norm is not finite.
-// refined: the exact whitening from one by sketch, in one pass, by entries or by whitened columns.
 struct Basis {
   Whitening whitening;
   std::vector<double> squares;
-  int64_t sketch_rows;
-  int64_t passes;
+  int64_t sketch_rows = 0, passes = 0;
 };
+
+// Makes a whitening by sketch exact, in one pass, by entries or by whitened columns; false where the sketch has missed a direction.
 template <class T>
-Whitening refined(Execution& run, Monitor& monitor, const Columns<T>& x, const Whitening& sketched);
+bool refined(Execution& run, Monitor& monitor, const Columns<T>& x, const std::vector<double>& squares, Whitening* whitening);
+
+// What every method begins with. Throws where the norm of a row cannot be worked with.
 template <class T>
 Basis find_basis(Execution& run, Monitor& monitor, const Columns<T>& x, bool exact, double failure, uint64_t seed,
                  bool check_finite);

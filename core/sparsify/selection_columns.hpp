@@ -9,7 +9,7 @@
 namespace subquad::sparsify {
 
 // Bytes that the Gram matrices of the leaves may take, a tree of their sums coming on top: a fifth of X's own, or little.
-inline double leaf_memory(double bytes_of_x) { return std::max(0.2 * bytes_of_x, 32.0 * (1 << 20)); }
+inline double leaf_memory(double bytes_of_x) { return std::max(0.2 * bytes_of_x, 8.0 * (1 << 20)); }
 
 class SelectionColumns {
  public:

@@ -53,8 +53,14 @@ struct Accumulator {
 template <class T>
 class Sketcher {
  public:
-  Sketcher(Execution& run, const Columns<T>& x, int64_t rows, uint64_t seed)
-      : run_(run), x_(x), n_(x.rows()), rows_(rows), seed_(seed), kernels_(simd::sketch_kernels<T>(run.target)) {}
+  Sketcher(Execution& run, const Columns<T>& x, int64_t rows, uint64_t seed, uint64_t stream)
+      : run_(run),
+        x_(x),
+        n_(x.rows()),
+        rows_(rows),
+        seed_(seed),
+        stream_(stream),
+        kernels_(simd::sketch_kernels<T>(run.target)) {}
 
   void add(Monitor& monitor, ColumnReader<T>& reader, int64_t first, int64_t last, bool mix, Accumulator<T>& sum) const {
     const int64_t width = reader.convenient();
@@ -73,9 +79,10 @@ class Sketcher {
   void mix_block(ColumnReader<T>& reader, int64_t first, int64_t last, Accumulator<T>& sum) const {
     int64_t stride;
     const T* panel = reader.padded(first, last - first, simd::kMixed, &stride);
-    const PhiloxBlock random = words(seed_, kSketchStream, first);
+    const PhiloxBlock random = words(seed_, stream_, 2 * first), signs = words(seed_, stream_, 2 * first + 1);
+    const auto wide = [](uint32_t high, uint32_t low) { return static_cast<uint64_t>(high) << 32 | low; };
     const Rows rows(random[2], random[3], rows_);
-    kernels_.mix({panel, stride, n_, static_cast<uint64_t>(random[1]) << 32 | random[0], rows.first, rows.step, rows_,
+    kernels_.mix({panel, stride, n_, wide(random[1], random[0]), wide(signs[1], signs[0]), rows.first, rows.step, rows_,
                   sum.sums.get(), sum.squares.data()});
   }
 
@@ -87,7 +94,7 @@ class Sketcher {
 
   Places places_of(int64_t column, T* sums) const {
     const T factor = static_cast<T>(1 / std::sqrt(static_cast<double>(kSigns)));
-    const PhiloxBlock random = words(seed_, kSketchStream, column);
+    const PhiloxBlock random = words(seed_, stream_, column);
     const Rows progression(random[2], random[3], rows_);
     Places places;
     int64_t row = progression.first;
@@ -122,7 +129,7 @@ class Sketcher {
   Execution& run_;
   const Columns<T>& x_;
   int64_t n_, rows_;
-  uint64_t seed_;
+  uint64_t seed_, stream_;
   const simd::SketchKernels<T>& kernels_;
 };
 
@@ -202,7 +209,7 @@ int64_t sketch_rows(int64_t rank, double failure) {
 }
 
 template <class T>
-Sketch sketch_columns(Execution& run, Monitor& monitor, const Columns<T>& x, double failure, uint64_t seed,
+Sketch sketch_columns(Execution& run, Monitor& monitor, const Columns<T>& x, double failure, uint64_t seed, int64_t attempt,
                       typename Columns<T>::Check check) {
   const int64_t n = x.rows(), rows = sketch_rows(n, failure);
   if (x.count() <= rows) return transposed(run, monitor, x, check);
@@ -217,7 +224,7 @@ Sketch sketch_columns(Execution& run, Monitor& monitor, const Columns<T>& x, dou
     sum.column.assign(static_cast<size_t>(n), 0);
     preparation.advance(0);
   }
-  const Sketcher<T> sketcher(run, x, rows, seed);
+  const Sketcher<T> sketcher(run, x, rows, seed, kSketchStream + static_cast<uint64_t>(attempt));
   x.pass(run, monitor, static_cast<int64_t>(sums.size()), check,
          [&](int64_t slot, ColumnReader<T>& reader, int64_t first, int64_t last) {
            sketcher.add(monitor, reader, first, last, mix, sums[static_cast<size_t>(slot)]);
@@ -227,7 +234,9 @@ Sketch sketch_columns(Execution& run, Monitor& monitor, const Columns<T>& x, dou
   return result;
 }
 
-template Sketch sketch_columns<float>(Execution&, Monitor&, const Columns<float>&, double, uint64_t, Columns<float>::Check);
-template Sketch sketch_columns<double>(Execution&, Monitor&, const Columns<double>&, double, uint64_t, Columns<double>::Check);
+template Sketch sketch_columns<float>(Execution&, Monitor&, const Columns<float>&, double, uint64_t, int64_t,
+                                      Columns<float>::Check);
+template Sketch sketch_columns<double>(Execution&, Monitor&, const Columns<double>&, double, uint64_t, int64_t,
+                                       Columns<double>::Check);
 
 }  // namespace subquad::sparsify

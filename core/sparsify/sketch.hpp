@@ -21,8 +21,9 @@ struct Sketch {
   double additions = 1;         // terms that an entry of the matrix is a sum of, on average
 };
 
+// attempt: another one is another sketch of the same seed.
 template <class T>
-Sketch sketch_columns(Execution& run, Monitor& monitor, const Columns<T>& x, double failure, uint64_t seed,
+Sketch sketch_columns(Execution& run, Monitor& monitor, const Columns<T>& x, double failure, uint64_t seed, int64_t attempt,
                       typename Columns<T>::Check check);
 
 }  // namespace subquad::sparsify

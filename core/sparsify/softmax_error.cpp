@@ -5,12 +5,19 @@
 #include <cmath>
 
 #include "core/base/error.hpp"
+#include "core/base/text.hpp"
 #include "core/sparsify/column_checks.hpp"
 #include "core/sparsify/whitening.hpp"
 
 namespace subquad::sparsify {
 
 namespace {
+
+void require_finite(const std::vector<double>& logits, int64_t i) {
+  const bool finite = std::all_of(logits.begin(), logits.end(), [](double logit) { return std::isfinite(logit); });
+  if (!finite)
+    throw Error(Status::err_overflow, "a logit of row " + text(i) + " overflows float64: scale times x x' is too large");
+}
 
 // log softmax of a row of logits.
 void log_softmax(std::vector<double>& row) {
@@ -44,6 +51,8 @@ SoftmaxError softmax_error(Execution& run, const Columns<T>& x, const Sparsifier
       exact[static_cast<size_t>(j - first_key)] = scale * gram(static_cast<arma::uword>(i), static_cast<arma::uword>(j));
       sparse[static_cast<size_t>(j - first_key)] = scale * dot;
     }
+    require_finite(exact, i);
+    require_finite(sparse, i);
     log_softmax(exact);
     log_softmax(sparse);
     for (size_t j = 0; j < exact.size(); ++j) {

@@ -7,7 +7,8 @@ namespace subquad::sparsify {
 namespace {
 
 constexpr double kMostCondition = 1e4;
-constexpr double kEntryCost = 16;  // of an operation on scattered entries, in those of a dense product
+// Of an operation on scattered entries, in those of a dense product: in a sum, and in a test.
+constexpr double kEntryCost = 16, kTestCost = 100;
 constexpr int64_t kMostSums = 16;
 constexpr int64_t kColumns = 64;  // pieces of a pass begin at multiples of it
 
@@ -52,7 +53,7 @@ template <class T>
 std::vector<int64_t> cut_leaves(const Columns<T>& x) {
   const auto n = static_cast<double>(x.rows()), d = static_cast<double>(x.count());
   const double entries = entries_per_column(x.work(), x.count());
-  const double by_time = kEntryCost * d * entries * entries / (8 * n * n * n);
+  const double by_time = kTestCost * d * entries * entries / (8 * n * n * n);
   const double by_memory =
       leaf_memory(x.work() * (sizeof(T) + sizeof(int32_t))) / (8.0 * static_cast<double>(packed_size(x.rows())));
   const auto count =
@@ -77,7 +78,7 @@ bool sparse_selection_pays(const Columns<T>& x, double condition) {
   if (!sparse_gram_pays(x, condition)) return false;
   const double entries = entries_per_column(x.work(), x.count()), n = static_cast<double>(x.rows());
   const double width = static_cast<double>(x.count()) / static_cast<double>(cut_leaves(x).size() - 1);
-  return kEntryCost * width * entries * entries < 32 * n * n * n;
+  return kTestCost * width * entries * entries < 32 * n * n * n;
 }
 
 template <class T>
@@ -113,9 +114,9 @@ template <class T>
 void SparseSelection<T>::leaf_grams(double* grams) const {
   const auto leaves = static_cast<int64_t>(leaves_.size()) - 1;
   const int64_t entries = packed_size(size());
-  std::fill_n(grams, leaves * entries, 0.0);
   // Each slot's piece is one leaf, cut as cut_leaves does it.
   x_.pass(run_, monitor_, leaves, Columns<T>::Check::no, [&](int64_t leaf, ColumnReader<T>& reader, int64_t first, int64_t last) {
+    std::fill_n(grams + leaf * entries, entries, 0.0);
     add_columns(monitor_, reader, first, last, grams + leaf * entries);
   });
 }
@@ -130,7 +131,9 @@ void SparseSelection<T>::test_matrix(const double* m, double* test) const {
 
 template <class T>
 void SparseSelection<T>::test_columns(const double*, const double* test, int64_t first, int64_t last, double* values) const {
-  const int64_t slots = std::max<int64_t>((last - first) / kColumns, 1), n = size();
+  // Where a slot begins, the rows of CSR have to be searched.
+  constexpr int64_t kSlotColumns = 1024;
+  const int64_t slots = std::max<int64_t>((last - first) / kSlotColumns, 1), n = size();
   x_.pass_over(run_, monitor_, slots, Columns<T>::Check::no, first, last,
                [&](int64_t, ColumnReader<T>& reader, int64_t begin, int64_t end) {
                  const ColumnLists<T> lists = reader.lists(begin, end - begin);

@@ -50,15 +50,20 @@ double radius_of(const Columns<T>& x, const std::vector<double>& squares) {
 
 // Y from columns of X, [columns][n], and their weights; y becomes [n][columns].
 template <class T>
-void set_columns(Sparsifier<T>& result, const std::vector<T>& columns) {
+void set_columns(Monitor& monitor, Sparsifier<T>& result, const std::vector<T>& columns) {
+  constexpr int64_t kColumns = 64;
   result.width = static_cast<int64_t>(result.indices.size());
   result.y.resize(columns.size());
-  for (int64_t c = 0; c < result.width; ++c) {
-    const double factor = std::sqrt(result.weights[static_cast<size_t>(c)]);
+  for (int64_t first = 0; first < result.width; first += kColumns) {
+    const int64_t last = std::min(first + kColumns, result.width);
     for (int64_t i = 0; i < result.rows; ++i) {
-      result.y[static_cast<size_t>(i * result.width + c)] =
-          static_cast<T>(factor * static_cast<double>(columns[static_cast<size_t>(c * result.rows + i)]));
+      for (int64_t c = first; c < last; ++c) {
+        const double entry = static_cast<double>(columns[static_cast<size_t>(c * result.rows + i)]);
+        result.y[static_cast<size_t>(i * result.width + c)] =
+            static_cast<T>(std::sqrt(result.weights[static_cast<size_t>(c)]) * entry);
+      }
     }
+    monitor.advance(0);
   }
 }
 
@@ -80,7 +85,7 @@ void keep_all(Execution& run, Monitor& monitor, const Columns<T>& x, const Reque
       monitor.advance(count);
     }
   });
-  set_columns(result, columns);
+  set_columns(monitor, result, columns);
   std::vector<double> squares(static_cast<size_t>(x.rows()));
   for (size_t e = 0; e < columns.size(); ++e) {
     squares[e % squares.size()] += static_cast<double>(columns[e]) * static_cast<double>(columns[e]);
@@ -94,10 +99,14 @@ void keep_all(Execution& run, Monitor& monitor, const Columns<T>& x, const Reque
 
 double barrier_bound(double c) { return 2 * std::sqrt(c) / (c + 1); }
 
+// Weights that are improved reach a fraction of the bound; what is less than this share of the bound for as many steps as X has columns
+// is out of reach, and X itself the answer.
+constexpr double kHopeless = 1.0 / 16;
+
 // Steps after which the barriers promise eps.
 int64_t barrier_steps(double eps, int64_t rank) {
   const double root = (1 + std::sqrt(1 - eps * eps)) / eps;
-  return std::max(rank + 1, static_cast<int64_t>(std::ceil(root * root * static_cast<double>(rank))));
+  return std::max(rank + 1, static_cast<int64_t>(std::min(1e18, std::ceil(root * root * static_cast<double>(rank)))));
 }
 
 template <class T>
@@ -125,20 +134,9 @@ class Search {
   }
 
   void certify() {
-    const bool exact_whitening = basis_.whitening.exact || gram_.n_elem > 0;
-    if (gram_.n_elem > 0) basis_.whitening = refine(basis_.whitening, gram_);
-    std::vector<T> columns(result_.y.size());
-    for (int64_t i = 0; i < result_.rows; ++i) {
-      for (int64_t c = 0; c < result_.width; ++c) {
-        columns[static_cast<size_t>(c * result_.rows + i)] = result_.y[static_cast<size_t>(i * result_.width + c)];
-      }
-    }
-    const bool exact = exact_whitening || request_.certify == Certify::exact;
-    if (exact && !exact_whitening) {
-      basis_.whitening = refined(run_, monitor_, x_, basis_.whitening);
-      ++facts_.passes;
-    }
-    const arma::mat product = whitened_product(monitor_, basis_.whitening.w, columns);
+    const bool exact = basis_.whitening.exact || gram_.n_elem > 0 || request_.certify == Certify::exact;
+    if (exact && !basis_.whitening.exact) make_exact();
+    const arma::mat product = whitened_product(monitor_, basis_.whitening.w, result_.y, result_.width);
     int64_t passes = 0;
     result_.epsilon =
         exact ? exact_epsilon(product) : estimated_epsilon(run_, monitor_, x_, basis_.whitening.w, product, &passes);
@@ -147,6 +145,14 @@ class Search {
   }
 
  private:
+  void make_exact() {
+    Whitening& whitening = basis_.whitening;
+    facts_.passes += gram_.n_elem > 0 ? 0 : 1;
+    const bool found =
+        gram_.n_elem > 0 ? refine(gram_, basis_.squares, &whitening) : refined(run_, monitor_, x_, basis_.squares, &whitening);
+    if (!found) throw Error(Status::err_internal, "the sketch of x missed a direction of its range: give another seed");
+  }
+
   void sample() {
     const Whitening& whitening = basis_.whitening;
     const int64_t rank = whitening.rank(), count = projection_count(x_);
@@ -176,13 +182,17 @@ class Search {
     }
     if (rank == 0) return take({}, {}, {});
     const Whitening& whitening = basis_.whitening;
-    const int64_t steps = request_.columns ? *request_.columns : barrier_steps(*request_.eps, rank);
+    const double all_bound = barrier_bound(std::max(1.0, static_cast<double>(x_.count()) / static_cast<double>(rank)));
+    if (request_.eps && *request_.eps < kHopeless * all_bound) return keep_all(run_, monitor_, x_, request_, result_, facts_);
+    const int64_t steps =
+        request_.columns ? *request_.columns : std::min(barrier_steps(*request_.eps, rank), std::max(x_.count(), rank + 1));
     // The method is stopped once it is good enough, with room for the rounding of Y to its type.
     const double rounding = 8 * static_cast<double>(std::numeric_limits<T>::epsilon()) * whitening.condition;
     const double enough = request_.eps ? std::max(*request_.eps - rounding, 0.0) : 0.0;
     BarrierChoice choice = sparse_selection_pays(x_, whitening.condition)
                                ? choose_by_barriers(run_, SparseSelection<T>(run_, monitor_, x_, whitening), steps, enough)
                                : choose_by_barriers(run_, WhitenedColumns<T>(run_, monitor_, x_, whitening), steps, enough);
+    if (request_.eps && choice.epsilon > enough) return keep_all(run_, monitor_, x_, request_, result_, facts_);
     facts_.steps = choice.steps;
     facts_.bound = request_.eps ? *request_.eps : barrier_bound(static_cast<double>(steps) / static_cast<double>(rank));
     facts_.epsilon_barriers = choice.epsilon_barriers;
@@ -204,7 +214,7 @@ class Search {
   void take(std::vector<int64_t> indices, std::vector<double> weights, const std::vector<T>& columns) {
     result_.indices = std::move(indices);
     result_.weights = std::move(weights);
-    set_columns(result_, columns);
+    set_columns(monitor_, result_, columns);
   }
 
   Execution& run_;
@@ -229,8 +239,10 @@ Sparsifier<T> sparsify(Execution& run, const Columns<T>& x, const Request& reque
   Monitor monitor(run.ticker, expected_work(x));
   Clock clock;
   Search<T> search(run, monitor, x, request, result, *facts);
-  if (x.count() == 0 || x.rows() == 0 || (request.columns && *request.columns >= x.count())) {
+  if (x.count() == 0 || (request.columns && *request.columns >= x.count())) {
     keep_all(run, monitor, x, request, result, *facts);
+  } else if (x.rows() == 0) {
+    result.certificate = Certificate::exact;  // nothing to stand for
   } else {
     search.select();
   }

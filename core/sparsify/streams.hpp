@@ -5,9 +5,8 @@
 
 namespace subquad::sparsify {
 
-inline constexpr uint64_t kSketchStream = 0x5350415253000001;    // signs and rows of sketches, by column or block of 64
 inline constexpr uint64_t kGaussianStream = 0x5350415253000002;  // projections of scores
 inline constexpr uint64_t kArrivalStream = 0x5350415253000003;   // arrival times of sampled columns, two words each
-inline constexpr uint64_t kLanczosStream = 0x5350415253000004;   // start of the certificate's estimate
+inline constexpr uint64_t kSketchStream = 0x5350415253000100;  // signs and rows of sketches, by column or block; one per attempt
 
 }  // namespace subquad::sparsify

@@ -19,7 +19,7 @@ std::vector<int64_t> cut_leaves(const Columns<T>& x, int64_t rank) {
   std::vector<int64_t> leaves;
   for (int64_t leaf = 0; leaf < count; ++leaf) {
     const int64_t first = x.count() * leaf / count / GramSum::kColumns * GramSum::kColumns;
-    if (leaves.empty() || first > leaves.back()) leaves.push_back(first);
+    leaves.push_back(first);
   }
   leaves.push_back(x.count());
   return leaves;
@@ -40,7 +40,10 @@ template <class T>
 void WhitenedColumns<T>::leaf_grams(double* grams) const {
   const auto leaves = static_cast<int64_t>(leaves_.size()) - 1;
   const int64_t rank = this->rank(), entries = rank * (rank + 1) / 2;
-  std::fill(grams, grams + leaves * entries, 0.0);
+  run_.pool.run(leaves, monitor_, [&](int64_t leaf, int64_t) {
+    std::fill_n(grams + leaf * entries, entries, 0.0);
+    monitor_.advance(0);
+  });
   // Columns in memory: each slot's piece is one leaf, cut as cut_leaves does it. Blocks fall across leaves, one after the other.
   x_.pass(run_, monitor_, x_.in_memory() ? leaves : 1, Columns<T>::Check::no,
           [&](int64_t, ColumnReader<T>& reader, int64_t first, int64_t last) {

@@ -3,8 +3,8 @@
 #include "core/sparsify/whitening.hpp"
 
 #include <cmath>
+#include <limits>
 
-#include "core/base/error.hpp"
 #include "core/linalg/factor.hpp"
 #include "core/sparsify/column_reader.hpp"
 #include "core/sparsify/gram_sum.hpp"
@@ -99,16 +99,21 @@ arma::mat whitened_gram(Execution& run, Monitor& monitor, const Columns<T>& x, c
   return gram;
 }
 
-Whitening refine(const Whitening& sketched, const arma::mat& gram) {
+bool refine(const arma::mat& gram, const std::vector<double>& squares, Whitening* whitening) {
   arma::mat lower;
-  if (!linalg::cholesky(gram, &lower)) {
-    throw Error(Status::err_internal, "the sketch of x missed a direction of its range; give another seed");
+  if (!linalg::cholesky(gram, &lower)) return false;
+  const arma::mat inverse = whitening->inverse * lower;
+  // What a rank's tolerance drops in float32 is 1e-7 of a square, what rounding moves is of the order of n u condition.
+  const double slack =
+      1e-6 + 64 * static_cast<double>(inverse.n_rows) * std::numeric_limits<double>::epsilon() * whitening->condition;
+  for (arma::uword i = 0; i < inverse.n_rows; ++i) {
+    const double square = arma::dot(inverse.row(i), inverse.row(i));
+    if (!(std::abs(square - squares[i]) <= slack * squares[i])) return false;
   }
-  Whitening result = sketched;
-  result.exact = true;
-  result.w = sketched.w * linalg::upper_inverse(lower.t());
-  result.inverse = sketched.inverse * lower;
-  return result;
+  whitening->exact = true;
+  whitening->w *= linalg::upper_inverse(lower.t());
+  whitening->inverse = inverse;
+  return true;
 }
 
 template arma::mat whitened_gram<float>(Execution&, Monitor&, const Columns<float>&, const arma::mat&);

@@ -23,7 +23,8 @@ Whitening whiten_sketch(Sketch& sketch, double unit);
 template <class T>
 arma::mat whitened_gram(Execution& run, Monitor& monitor, const Columns<T>& x, const arma::mat& w);
 
-// The exact whitening, from one by sketch and its whitened_gram.
-Whitening refine(const Whitening& sketched, const arma::mat& gram);
+// Makes a whitening by sketch exact, from its whitened_gram. False, and no change, where the sketch has missed a direction of X's range:
+// then the rows of the inverse do not have the norms of X's rows, whose squares are given.
+bool refine(const arma::mat& gram, const std::vector<double>& squares, Whitening* whitening);
 
 }  // namespace subquad::sparsify

@@ -235,6 +235,15 @@ TEST_CASE_TEMPLATE("as many columns as X has are X itself; no rows, no columns a
   }
 }
 
+TEST_CASE_TEMPLATE("an eps that the deterministic method cannot reach gives X itself", T, float, double) {
+  for (const double eps : {1e-6, 1e-3}) {
+    const Found<T> found =
+        find(Source<T>(make_matrix<T>(Kind::gaussian, 3, 50, 18), Form::rows).columns(), with_eps(Method::deterministic, eps));
+    CHECK(found.value.width == 50);
+    CHECK(found.value.epsilon == 0);
+  }
+}
+
 TEST_CASE("the deterministic method refuses as many columns as the rank, and names both") {
   const Source<double> source(make_matrix<double>(Kind::gaussian, 8, 500, 15), Form::rows);
   try {

@@ -213,11 +213,11 @@ const SUBQUAD_SCORE_EXACT = Int32(1)
 const SUBQUAD_SCORE_SKETCH = Int32(2)
 # not at all
 const SUBQUAD_CERTIFICATE_NONE = Int32(0)
-# exactly where that costs less than the selection did, else by an estimate
+# exactly where the selection has done most of that work already, or where x is read in blocks; else by an estimate
 const SUBQUAD_CERTIFICATE_AUTO = Int32(1)
 # by an eigenvalue decomposition of the whitened y y'; O(d n^2)
 const SUBQUAD_CERTIFICATE_EXACT = Int32(2)
-# by a few Lanczos steps: a lower estimate, O(nonzeros) each
+# by the extreme Ritz values of a small space: a lower estimate, O(nonzeros)
 const SUBQUAD_CERTIFICATE_ESTIMATE = Int32(3)
 
 # Every constant above, for the check against the library that was loaded.
@@ -1584,12 +1584,13 @@ end
 Leverage scores of the columns of x: tau_j = x_j' (X X')^+ x_j = |W' x_j|^2 with W' X X' W = 1.
   scores (written): float64 [d]
   options: SPARSIFY_SCORES (EXACT, SKETCH; unset: what takes less time), SPARSIFY_DELTA, SEED, CHECK_FINITE.
-  By sketch they are random, and all at once within the report's SCORE_FACTOR of the exact ones with probability 1 - delta; the
-  sketch is made and orthogonalised by QR, never squaring the condition of X.
+  By sketch they are random, and all at once within the report's SCORE_FACTOR of the exact ones with probability 1 - delta (as a
+  Gaussian sketch of the same size would have it). Condition numbers of 1e10 in float64 are fine. Rows must be zero or have norms
+  in [1e-140, 1e153] (float32: [1e-30, 1e30]).
   report: may be NULL; SCORES, RANK, CONDITION, SCORE_FACTOR, SKETCH_ROWS, PROJECTIONS, PASSES.
 Owns:    arrays are the caller's.
 Errors:  SUBQUAD_ERR_NULL, SHAPE, DTYPE, STRIDE, ALIAS, SIZE, VALUE (sparse offsets or indices out of order or range),
-         NONFINITE, OVERFLOW (the squared norm of a row), MEMORY, WORKSPACE, BUSY, THREADS, CANCELLED.
+         NONFINITE, OVERFLOW (the norm of a row), MEMORY, WORKSPACE, BUSY, THREADS, CANCELLED.
 Threads: one call at a time per context. The same bits for any number of its threads.
 Since:   0.1
 ```
@@ -1793,7 +1794,7 @@ end
 
 ```text
 The true error of the softmax, with P = softmax(scale X X') and P~ that of the sparsifier (for a pair: of Q K'):
-  error_out = max |P~_ij - P_ij|,   ratio_out = max exp |log P~_ij - log P_ij|, at most the ratio bound.
+  error_out = max |P~_ij - P_ij|,   ratio_out = max exp |log P~_ij - log P_ij|, at most the ratio bound but for round-off.
 For small n: time O(n^2 d), memory O(n^2).
   x: the matrix that was sparsified (the queries of a pair)   k: the keys of a pair, else NULL
   options: SCALE (unset: 1), CHECK_FINITE. Either *_out may be NULL.

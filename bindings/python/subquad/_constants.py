@@ -120,11 +120,12 @@ class Certificate(IntEnum):
 
     # not at all
     NONE = 0
-    # exactly where that costs less than the selection did, else by an estimate
+    # exactly where the selection has done most of that work already, or where x is read
+    # in blocks; else by an estimate
     AUTO = 1
     # by an eigenvalue decomposition of the whitened y y'; O(d n^2)
     EXACT = 2
-    # by a few Lanczos steps: a lower estimate, O(nonzeros) each
+    # by the extreme Ritz values of a small space: a lower estimate, O(nonzeros)
     ESTIMATE = 3
 
 
