@@ -16,10 +16,7 @@ def emit(header: str, tables: Tables) -> str:
         "version": _version(tables),
         "dtypes": _enum("SUBQUAD_", tables.dtypes),
         "layouts": _enum("SUBQUAD_", tables.layouts),
-        **{
-            f"{name}s": _enum(f"SUBQUAD_{name.upper()}_", entries)
-            for name, entries in tables.choices.items()
-        },
+        **{f"{name}s": _enum(f"SUBQUAD_{name.upper()}_", entries) for name, entries in tables.choices.items()},
         "options": _options(tables),
         "types": _enum("SUBQUAD_TYPE_", tables.types),
         "report": _enum("SUBQUAD_REPORT_", tables.report_keys, lambda key: f"{key.type.lower()}: {key.doc}"),
