@@ -46,7 +46,7 @@ arma::mat gaussian(int64_t rows, int64_t columns, uint64_t seed) {
 
 // Norms of rows that can be worked with: their squares, and in type T their inverses, must be numbers. A row of zeros is one of them.
 template <class T>
-constexpr double kLeastNorm = sizeof(T) == 4 ? 1e-30 : 1e-140;
+constexpr double kLeastNorm = sizeof(T) == 4 ? 1e-30 : 1e-150;
 template <class T>
 constexpr double kMostNorm = sizeof(T) == 4 ? 1e30 : 1e153;
 

@@ -1389,7 +1389,7 @@ unsafe extern "C" {
     ///   options: SPARSIFY_SCORES (EXACT, SKETCH; unset: what takes less time), SPARSIFY_DELTA, SEED, CHECK_FINITE.
     ///   By sketch they are random, and all at once within the report's SCORE_FACTOR of the exact ones with probability 1 - delta (as a
     ///   Gaussian sketch of the same size would have it). Condition numbers of 1e10 in float64 are fine. Rows must be zero or have norms
-    ///   in [1e-140, 1e153] (float32: [1e-30, 1e30]).
+    ///   in [1e-150, 1e153] (float32: [1e-30, 1e30]).
     ///   report: may be NULL; SCORES, RANK, CONDITION, SCORE_FACTOR, SKETCH_ROWS, PROJECTIONS, PASSES.
     /// Owns:    arrays are the caller's.
     /// Errors:  SUBQUAD_ERR_NULL, SHAPE, DTYPE, STRIDE, ALIAS, SIZE, VALUE (sparse offsets or indices out of order or range),
