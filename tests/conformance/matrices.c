@@ -16,7 +16,11 @@ static void* new_indices(const int64_t* numbers, size_t count, int32_t dtype) {
   if (!made) abort();
   for (size_t i = 0; i < count; ++i) {
     const int32_t narrow = (int32_t)numbers[i];
-    memcpy(made + i * bytes, dtype == SUBQUAD_INT64 ? (const void*)&numbers[i] : (const void*)&narrow, bytes < 8 ? 4 : 8);
+    if (dtype == SUBQUAD_INT64) {
+      memcpy(made + i * bytes, &numbers[i], sizeof numbers[i]);
+    } else {
+      memcpy(made + i * bytes, &narrow, sizeof narrow);
+    }
   }
   return made;
 }
