@@ -573,7 +573,8 @@ pub type subquad_callback = Option<unsafe extern "C" fn(user: *mut c_void, fract
 /// Writes the columns first .. first + count - 1 of a matrix to `block`, column after column: entry i of column first + c at
 /// block[c * rows + i], in the matrix's dtype. Called on the thread that made the call, never twice at once. Methods LEVERAGE and
 /// GRAM and sketched leverage scores ask for all columns in order, twice; exact scores do so three times; DETERMINISTIC, after three
-/// times, asks again for some columns, in any order. The same columns must be written every time.
+/// times, asks again for some columns, in any order. Where a sketch has to be drawn again, which is rare, all are asked for once
+/// more. The same columns must be written every time.
 /// Return 0 to go on, anything else to cancel.
 /// ```
 pub type subquad_column_blocks = Option<
