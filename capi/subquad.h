@@ -907,8 +907,8 @@ typedef struct subquad_matrix subquad_matrix;
 
 /* Writes the columns first .. first + count - 1 of a matrix to `block`, column after column: entry i of column first + c at
  * block[c * rows + i], in the matrix's dtype. Called on the thread that made the call, never twice at once. Methods LEVERAGE and
- * GRAM and sketched leverage scores ask for all columns in order, twice; exact scores do so three times; DETERMINISTIC, after three
- * times, asks again for some columns, in any order. Where a sketch has to be drawn again, which is rare, all are asked for once
+ * GRAM and sketched leverage scores ask for all columns in order, twice; exact scores do so three times; DETERMINISTIC, after
+ * three times, asks again for some columns, in any order. Where a sketch has to be drawn again, which is rare, all are asked for once
  * more. The same columns must be written every time.
  * Return 0 to go on, anything else to cancel. */
 typedef int32_t (*subquad_column_blocks)(void* user, int64_t first, int64_t count, void* block);
@@ -931,8 +931,8 @@ SUBQUAD_API subquad_status subquad_matrix_from_sparse(const subquad_sparse* x, s
 
 /* A matrix from a function that writes blocks of columns, for data that does not fit into memory.
  *   rows, columns: its extents   dtype: SUBQUAD_FLOAT32 or SUBQUAD_FLOAT64
- *   block_columns: most columns to ask for at once; 0 leaves it to the library (about 8 MiB). From 64 on, results do not depend on
- *                  it but for round-off.
+ *   block_columns: most columns to ask for at once; 0 leaves it to the library (about 8 MiB). From 64 on, results do not depend
+ *                  on it but for round-off.
  * Owns:    *matrix_out is the caller's; user is passed through, and must stay valid while calls use the matrix.
  * Errors:  SUBQUAD_ERR_NULL, VALUE (block_columns negative), SHAPE (a negative extent), DTYPE, SIZE, MEMORY; then *matrix_out =
  *          NULL.
@@ -951,9 +951,9 @@ SUBQUAD_API void subquad_matrix_destroy(subquad_matrix* matrix);
 /* Leverage scores of the columns of x: tau_j = x_j' (X X')^+ x_j = |W' x_j|^2 with W' X X' W = 1.
  *   scores (written): float64 [d]
  *   options: SPARSIFY_SCORES (EXACT, SKETCH; unset: what takes less time), SPARSIFY_DELTA, SEED, CHECK_FINITE.
- *   By sketch they are random, and all at once within the report's SCORE_FACTOR of the exact ones with probability 1 - delta (as a
- *   Gaussian sketch of the same size would have it). Condition numbers of 1e10 in float64 are fine. Rows must be zero or have norms
- *   in [1e-150, 1e153] (float32: [1e-30, 1e30]).
+ *   By sketch they are random, and all at once within the report's SCORE_FACTOR of the exact ones with probability 1 - delta (as
+ *   a Gaussian sketch of the same size would have it). Condition numbers of 1e10 in float64 are fine. Rows must be zero or have
+ *   norms in [1e-150, 1e153] (float32: [1e-30, 1e30]).
  *   report: may be NULL; SCORES, RANK, CONDITION, SCORE_FACTOR, SKETCH_ROWS, PROJECTIONS, PASSES.
  * Owns:    arrays are the caller's.
  * Errors:  SUBQUAD_ERR_NULL, SHAPE, DTYPE, STRIDE, ALIAS, SIZE, VALUE (sparse offsets or indices out of order or range),
