@@ -4,7 +4,7 @@
  *   1. Linkage                 2. Status codes, last error   3. Version and constants
  *   4. Arrays                  5. Contexts                   6. Options
  *   7. Reports                 8. Attention                  9. Conv-basis attention
- *   10. Sparsifiers            11. Partial results        12. Test data
+ *   10. Sparsifiers            11. Adaptive attention     12. Partial results         13. Test data
  *
  * Notation (docs/math/notation.md): q is n_q x d, k is n_k x d, v is n_k x d_v, o is n_q x d_v, per head.
  *   logit    s[i,j] = scale <q[i,:], k[j,:]> + lag_bias[lag - lag_min]
@@ -263,6 +263,32 @@ enum {
   SUBQUAD_METHOD_EXACT = 1,
   /* causal attention with logits replaced by a conv basis, recovered or fitted; time O(n (d + d_v)) times logarithms and bases */
   SUBQUAD_METHOD_CONV_BASIS = 2,
+  /* per head what tol or budget asks for at the least cost, with an estimate of its error; exact where that is cheaper */
+  SUBQUAD_METHOD_AUTO = 3,
+};
+/* generated: end */
+
+/* generated from capi/tables/estimates.toml: begin */
+enum {
+  /* every pair's logit is screened in low precision, and sampled rows are compared with exact ones: no far key can hide */
+  SUBQUAD_ESTIMATE_SCREENED = 1,
+  /* sampled rows are compared with exact ones; a far key that few queries need is found by its group's mean (docs/adaptive.md) */
+  SUBQUAD_ESTIMATE_SAMPLED = 2,
+};
+/* generated: end */
+
+/* generated from capi/tables/parts.toml: begin */
+enum {
+  /* single keys that many queries attend to, for all queries; the first keys (sinks) among them */
+  SUBQUAD_PART_HEAVY = 1,
+  /* groups of 16 keys chosen for each block of queries by the groups' means */
+  SUBQUAD_PART_SELECTION = 2,
+  /* groups that are not chosen are represented by their mean key and mean value */
+  SUBQUAD_PART_CENTROIDS = 4,
+  /* keys beyond the window are represented by a conv basis with a scale for each key; causal attention only */
+  SUBQUAD_PART_CONV = 8,
+  /* the logits of all pairs in low precision, weights and values for tiles that matter to a row */
+  SUBQUAD_PART_SCREENING = 16,
 };
 /* generated: end */
 
@@ -291,14 +317,21 @@ enum {
    * beside them, and overflowing logits go unreported.
    * bool, default 1 */
   SUBQUAD_OPTION_CHECK_FINITE = 30,
-  /* Error asked for. subquad_conv_basis_fit: mean over rows of |P~[i,:] - P[i,:]|_1. Attention takes none in this version:
-   * setting it there returns SUBQUAD_ERR_UNSUPPORTED.
+  /* Error asked for. Method auto: relative Frobenius error of each head's output, |O~ - O|_F / |O|_F. subquad_conv_basis_fit:
+   * mean over rows of |P~[i,:] - P[i,:]|_1.
    * float, unset, 0.0 .. 1.0 */
   SUBQUAD_OPTION_TOL = 40,
-  /* Share of the pairs (up to 1) or exact keys per query (above 1). No method of this version takes it: setting it makes
-   * attention return SUBQUAD_ERR_UNSUPPORTED.
+  /* Method auto, in place of tol: share of the visible pairs whose weights may be computed (up to 1), or such keys per query
+   * (above 1).
    * float, unset, 0.0 .. 9.2e+18 */
   SUBQUAD_OPTION_BUDGET = 41,
+  /* What method auto's error estimate rests on. Unset: screened for sequences short enough that screening all pairs is cheap,
+   * else sampled.
+   * estimate, unset */
+  SUBQUAD_OPTION_ESTIMATE = 42,
+  /* What method auto may use: a sum of SUBQUAD_PART_*.
+   * int, default 31, 0 .. 31 */
+  SUBQUAD_OPTION_PARTS = 43,
   /* Most bases of a conv basis (k). Required by recovery; a fit takes it instead of tol.
    * int, unset, 0 .. 1073741824 */
   SUBQUAD_OPTION_BASES = 50,
@@ -315,13 +348,15 @@ enum {
   /* Kernels hold B[r] = b[0] + .. + b[r], the logits themselves, not the increments b[r].
    * bool, default 0 */
   SUBQUAD_OPTION_CUMULATIVE = 54,
-  /* Outputs do not change by a bit when later values do: lags inside a block by direct products.
+  /* Outputs do not change by a bit when later tokens do. Conv basis: lags inside a block by direct products, so that later
+   * values have no effect. Method auto: every choice for a query depends on earlier tokens only.
    * bool, default 0 */
   SUBQUAD_OPTION_STRICT_CAUSAL = 55,
   /* How gradients by method conv_basis are computed: SUBQUAD_METHOD_EXACT or SUBQUAD_METHOD_CONV_BASIS. Unset: the faster.
    * method, unset */
   SUBQUAD_OPTION_BACKWARD = 56,
-  /* Seed of what is sampled: the rows on which a fit measures its error, the columns of a sparsifier, sketches.
+  /* Seed of what is sampled: the rows on which method auto and a fit measure their errors, the columns of a sparsifier,
+   * sketches.
    * int, default 0, 0 .. 9223372036854775807 */
   SUBQUAD_OPTION_SEED = 57,
   /* How a sparsifier is found: one of SUBQUAD_SPARSIFIER_*.
@@ -502,6 +537,42 @@ enum {
   SUBQUAD_REPORT_FFTW_VERSION = 55,
   /* string: version of Armadillo */
   SUBQUAD_REPORT_ARMADILLO_VERSION = 56,
+  /* string: what each head is made of, in order of batch and head: exact, screened, or window and parts joined by + */
+  SUBQUAD_REPORT_PARTS = 60,
+  /* int: pairs of each head computed in the arrays' precision */
+  SUBQUAD_REPORT_PAIRS_EXACT = 61,
+  /* int: pairs of each head whose weights were computed in low precision */
+  SUBQUAD_REPORT_PAIRS_LOW = 62,
+  /* int: pairs of each head of which only a logit was computed, in low precision */
+  SUBQUAD_REPORT_PAIRS_SCREENED = 63,
+  /* float: estimated relative Frobenius error of each head's output, in order of batch and head; 0 where it is exact */
+  SUBQUAD_REPORT_ERROR = 64,
+  /* float: lower end of the 95 % confidence interval of each error */
+  SUBQUAD_REPORT_ERROR_LOW = 65,
+  /* float: upper end of the 95 % confidence interval of each error */
+  SUBQUAD_REPORT_ERROR_HIGH = 66,
+  /* string: why each head that is exact fell back to it; empty for the others */
+  SUBQUAD_REPORT_FALLBACK = 67,
+  /* string: what the estimate rests on: screened or sampled */
+  SUBQUAD_REPORT_ESTIMATE = 68,
+  /* int: keys before it that every query of the head sees at least; 0 where the head is exact or screened */
+  SUBQUAD_REPORT_WINDOW = 69,
+  /* int: heavy columns of each head */
+  SUBQUAD_REPORT_HEAVY_COLUMNS = 70,
+  /* float: keys of chosen groups per query, mean over the queries of each head */
+  SUBQUAD_REPORT_SELECTED_KEYS = 71,
+  /* int: bases of each head's conv far field; 0 where it has none */
+  SUBQUAD_REPORT_CONV_BASES = 72,
+  /* float: bound of the share of a query's weights that screening left out, largest over the queries of each head */
+  SUBQUAD_REPORT_MISSED_MASS = 73,
+  /* float: seconds spent on each head's plan, of one thread */
+  SUBQUAD_REPORT_HEAD_SECONDS_PLAN = 74,
+  /* float: seconds spent on each head's output, of one thread */
+  SUBQUAD_REPORT_HEAD_SECONDS_APPLY = 75,
+  /* float: estimated relative Frobenius error of each head's share of dq */
+  SUBQUAD_REPORT_ERROR_BACKWARD = 76,
+  /* int: seed of what was sampled */
+  SUBQUAD_REPORT_SEED = 77,
 };
 /* generated: end */
 
@@ -581,14 +652,15 @@ SUBQUAD_API subquad_status subquad_info(subquad_context* context, subquad_report
  *   lse, report: may be NULL.   options: METHOD, CAUSAL, CAUSAL_OFFSET, SCALE, LAG_MIN, KEY_OFFSET, CHECK_FINITE; for METHOD
  *   CONV_BASIS those of subquad_conv_basis_recover (CONV_WINDOW and CONV_DELTA given) or subquad_conv_basis_fit, and
  *   STRICT_CAUSAL. CONV_BASIS needs CAUSAL, n_q = n_k and no key_ranges; it recovers the basis of scale q k', adds lag_bias to
- *   its kernels, and applies it.
+ *   its kernels, and applies it. METHOD AUTO: subquad_plan_create and subquad_plan_apply in one.
  * Time O(H_q n_q n_k (d + d_v)). Memory beyond the arrays O(threads (d + d_v)), and: a copy of k or v whose last axis has a
  * stride other than 1; a copy of lag_bias; with n_q <= 4, O(H_q n_q (d_v n_k / 2048 + d)) for partial results.
  * The same bits for any number of threads. With CHECK_FINITE all of q, k, v, lag_bias is looked at, keys out of range too.
  * Owns:    arrays are the caller's; nothing is kept after the return.
  * Errors:  SUBQUAD_ERR_NULL, SHAPE, DTYPE (mixed dtypes too), STRIDE, ALIAS, SIZE, NONFINITE (the message has the first bad
- *          index), CONFLICT (n_q != n_k and no CAUSAL_OFFSET where it matters; an option of CONV_BASIS with EXACT), VALUE
- *          (lag_bias too short, start > end), UNSUPPORTED (TOL, BUDGET, dense masks, CONV_BASIS without CAUSAL or with
+ *          index), CONFLICT (n_q != n_k and no CAUSAL_OFFSET where it matters; an option of CONV_BASIS or AUTO with EXACT; AUTO
+ *          with none or both of TOL and BUDGET), VALUE
+ *          (lag_bias too short, start > end), UNSUPPORTED (dense masks, CONV_BASIS without CAUSAL or with
  *          key_ranges), OVERFLOW, MEMORY, WORKSPACE, BUSY, THREADS, CANCELLED; for CONV_BASIS also those of recovery and fit.
  * Threads: one call at a time per context.
  * Since:   0.1 */
@@ -1065,7 +1137,97 @@ SUBQUAD_API subquad_status subquad_sparsifier_softmax_error(subquad_context* con
                                                             const subquad_sparsifier* sparsifier, const subquad_matrix* x,
                                                             const subquad_matrix* k, double* error_out, double* ratio_out);
 
-/* ---- 11. Partial results -------------------------------------------------------------------------------------- */
+/* ---- 11. Adaptive attention ---------------------------------------------------------------------------------- */
+
+/* Method AUTO: softmax attention to a tolerance or within a budget. Each head gets the cheapest of these whose estimated error
+ *   e = |O~ - O|_F / |O|_F,   the relative Frobenius error of the head's output,
+ * is at most TOL (docs/adaptive.md):
+ *   - selected: a window of the last keys, heavy columns (single keys for all queries, sinks among them), groups of 16 keys
+ *     chosen for each block of queries, and a far field for all other keys, by their groups' centroids or by a conv basis;
+ *   - screened: the logits of all pairs in 8-bit integers, weights and values only where a tile of 64 keys matters to a row;
+ *   - exact: every pair, where nothing cheaper meets TOL.
+ * Weights and values of the first two are computed in 8-bit integers with a scale per token. With BUDGET instead of TOL, each
+ * head gets what has the least estimated error among what computes no more pairs.
+ *   The estimate compares sampled rows, not those that the choice was made on, with exact attention; ERROR_LOW .. ERROR_HIGH
+ * is a 95 % interval for it. It is an estimate, not a bound. ESTIMATE_SCREENED: every row has been screened against every key, so
+ * a key that a single query needs cannot hide (MISSED_MASS bounds what any row lost). ESTIMATE_SAMPLED: such a key is found where
+ * its group's mean shows it. Planning costs at most 8 % of exact attention's predicted time.
+ *   STRICT_CAUSAL: what a query gets depends on earlier tokens only: heads are planned in stretches that double in length, each
+ * from the tokens before it, and parts are chosen for single rows; appending tokens changes no bit of earlier outputs.
+ *
+ * A plan is what was decided for queries and keys, to be applied to any number of values. It keeps its own copy of q, k, lag_bias
+ * and key_ranges, and is read-only once made: share it between threads. */
+typedef struct subquad_plan subquad_plan;
+
+/* Plan attention for queries and keys.
+ *   q, k, lag_bias, key_ranges: as in subquad_attention.   v: [.., H_kv, n_k, d_v] on which errors are estimated, or NULL: random
+ *   values, independent and of variance 1, drawn by SEED.
+ *   options: METHOD AUTO or unset, TOL or BUDGET (one of them), ESTIMATE, PARTS, STRICT_CAUSAL, SEED and those of
+ *   subquad_attention for METHOD EXACT.
+ *   report: may be NULL; PARTS, PAIRS, PAIRS_EXACT, PAIRS_LOW, PAIRS_SCREENED, ERROR, ERROR_LOW, ERROR_HIGH, FALLBACK, ESTIMATE,
+ *   WINDOW, HEAVY_COLUMNS, SELECTED_KEYS, CONV_BASES, HEAD_SECONDS_PLAN, SAMPLED_ROWS, SEED. PAIRS_LOW is here what the sampled
+ *   rows let expect.
+ * Owns:    *plan_out is the caller's; the arrays are copied.
+ * Errors:  as subquad_attention; CONFLICT for none or both of TOL and BUDGET, and for another METHOD; then *plan_out = NULL.
+ * Threads: one call at a time per context.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_plan_create(subquad_context* context, const subquad_options* options, const subquad_array* q,
+                                               const subquad_array* k, const subquad_array* v, const subquad_array* lag_bias,
+                                               const subquad_array* key_ranges, subquad_plan** plan_out, subquad_report* report);
+
+/* Release a plan. NULL is fine.
+ * Owns:    ends the caller's ownership.
+ * Errors:  cannot fail.
+ * Threads: not while another call uses it.
+ * Since:   0.1 */
+SUBQUAD_API void subquad_plan_destroy(subquad_plan* plan);
+
+/* The report of the call that made a plan.
+ * Owns:    report is overwritten.
+ * Errors:  SUBQUAD_ERR_NULL, MEMORY.
+ * Threads: any.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_plan_report(const subquad_plan* plan, subquad_report* report);
+
+/* What the outputs of a plan must be: o_out and lse_out get the dtype, ndim, shape, row-major strides, and data = NULL, for values
+ * of d_v columns. n_k_out, kv_heads_out: what v must have. Each *_out may be NULL.
+ * Owns:    nothing.
+ * Errors:  SUBQUAD_ERR_NULL, SUBQUAD_ERR_VALUE for a negative d_v.
+ * Threads: any.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_plan_describe(const subquad_plan* plan, int64_t d_v, subquad_array* o_out, subquad_array* lse_out,
+                                                 int64_t* n_k_out, int64_t* kv_heads_out);
+
+/* Attention as planned:   o ~ D^-1 A v,   lse ~ log of D's diagonal.
+ *   v: [.., H_kv, n_k, d_v]   o (written): [.., H_q, n_q, d_v]   lse (written): [.., H_q, n_q], may be NULL; as in subquad_attention.
+ *   Output i does not change by a bit when values j that query i does not see do; but for conv far fields, where it changes by
+ *   round-off of the values that share a transform.
+ *   options: CHECK_FINITE.   report: may be NULL; that of the plan, with the PAIRS_* that were computed, MISSED_MASS and
+ *   HEAD_SECONDS_APPLY; ERROR is still that of the values the plan was made with.
+ * Owns:    arrays are the caller's.
+ * Errors:  SUBQUAD_ERR_NULL, SHAPE, DTYPE, STRIDE, ALIAS, SIZE, NONFINITE, OVERFLOW, MEMORY, WORKSPACE, BUSY, THREADS, CANCELLED.
+ * Threads: one call at a time per context; any number of calls may use one plan. The same bits for any number of threads.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_plan_apply(subquad_context* context, const subquad_options* options, const subquad_plan* plan,
+                                              const subquad_array* v, const subquad_array* o, const subquad_array* lse,
+                                              subquad_report* report);
+
+/* Gradients of attention as planned. The pairs that the plan computes are differentiated as in subquad_attention_backward, with
+ * P[i,j] = exp(s[i,j] - lse[i]) and the plan's own o and lse; pairs that screening left out, and far fields, have no part in dq and
+ * dk, and conv far fields add their transposed product to dv. Exact heads get exact gradients.
+ *   v: as applied   o, lse: what subquad_plan_apply returned   d_o: [.., H_q, n_q, d_v]
+ *   dq, dk, dv (written): shaped like q, k, v; each may be NULL.
+ *   report: may be NULL; that of the plan, and ERROR_BACKWARD: the relative Frobenius error of dq, per head, on sampled rows.
+ * Owns:    arrays are the caller's.
+ * Errors:  as subquad_plan_apply.
+ * Threads: one call at a time per context; any number of calls may use one plan. The same bits for any number of threads.
+ * Since:   0.1 */
+SUBQUAD_API subquad_status subquad_plan_backward(subquad_context* context, const subquad_options* options, const subquad_plan* plan,
+                                                 const subquad_array* v, const subquad_array* o, const subquad_array* lse,
+                                                 const subquad_array* d_o, const subquad_array* dq, const subquad_array* dk,
+                                                 const subquad_array* dv, subquad_report* report);
+
+/* ---- 12. Partial results -------------------------------------------------------------------------------------- */
 
 /* Join attention over disjoint sets of keys, each computed by its own call (see KEY_OFFSET):
  *   lse[i] = log sum_p exp(lse_p[i]),   o[i,:] = sum_p exp(lse_p[i] - lse[i]) o_p[i,:];   0 and -inf where every lse_p is -inf.
@@ -1081,7 +1243,7 @@ SUBQUAD_API subquad_status subquad_attention_merge(subquad_context* context, con
                                                    const subquad_array* o_parts, const subquad_array* lse_parts,
                                                    const subquad_array* o, const subquad_array* lse);
 
-/* ---- 12. Test data ------------------------------------------------------------------------------------------- */
+/* ---- 13. Test data ------------------------------------------------------------------------------------------- */
 
 /* Fill an array with reproducible numbers: element number i in row-major order is a pure function of (seed, stream, i),
  *   x[i] = low + (high - low) u,   u = w / 2^24 with w the top 24 bits of word i mod 4 of Philox4x32-10(counter = (i / 4,

@@ -92,7 +92,7 @@ def load(folder: Path) -> Tables:
     types = [Entry(r["name"], r["id"], r["doc"]) for r in rows("types", "type")]
     choices = {
         name: [Entry(r["name"], r["id"], r["doc"]) for r in rows(name + "s", name)]
-        for name in ("method", "sparsifier", "score", "certificate")
+        for name in ("method", "estimate", "part", "sparsifier", "score", "certificate")
     }
     version = Version(**tomllib.loads((folder / "version.toml").read_text()))
     tables = Tables(

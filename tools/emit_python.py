@@ -17,6 +17,8 @@ def emit(header: Header, tables: Tables) -> str:
         _enum("Dtype", "Element type of an array.", tables.dtypes),
         _enum("Layout", "Layout of a sparse matrix.", tables.layouts),
         _enum("Method", "How attention is computed.", tables.choices["method"]),
+        _enum("Estimate", "What the error estimate of method auto rests on.", tables.choices["estimate"]),
+        _enum("Part", "What method auto may put a head together from.", tables.choices["part"]),
         _enum("Sparsifier", "How a sparsifier is found.", tables.choices["sparsifier"]),
         _enum("Score", "How leverage scores are computed.", tables.choices["score"]),
         _enum("Certificate", "How the error of a sparsifier is measured.", tables.choices["certificate"]),

@@ -73,6 +73,12 @@ static const any_function generated_functions[] = {
   (any_function)subquad_sparsifier_ratio_bound,
   (any_function)subquad_sparsifier_attention,
   (any_function)subquad_sparsifier_softmax_error,
+  (any_function)subquad_plan_create,
+  (any_function)subquad_plan_destroy,
+  (any_function)subquad_plan_report,
+  (any_function)subquad_plan_describe,
+  (any_function)subquad_plan_apply,
+  (any_function)subquad_plan_backward,
   (any_function)subquad_attention_merge,
   (any_function)subquad_fill_uniform,
 };

@@ -67,6 +67,22 @@ const SUBQUAD_MAX_NDIM = Int32(4)
 const SUBQUAD_METHOD_EXACT = Int32(1)
 # causal attention with logits replaced by a conv basis, recovered or fitted; time O(n (d + d_v)) times logarithms and bases
 const SUBQUAD_METHOD_CONV_BASIS = Int32(2)
+# per head what tol or budget asks for at the least cost, with an estimate of its error; exact where that is cheaper
+const SUBQUAD_METHOD_AUTO = Int32(3)
+# every pair's logit is screened in low precision, and sampled rows are compared with exact ones: no far key can hide
+const SUBQUAD_ESTIMATE_SCREENED = Int32(1)
+# sampled rows are compared with exact ones; a far key that few queries need is found by its group's mean (docs/adaptive.md)
+const SUBQUAD_ESTIMATE_SAMPLED = Int32(2)
+# single keys that many queries attend to, for all queries; the first keys (sinks) among them
+const SUBQUAD_PART_HEAVY = Int32(1)
+# groups of 16 keys chosen for each block of queries by the groups' means
+const SUBQUAD_PART_SELECTION = Int32(2)
+# groups that are not chosen are represented by their mean key and mean value
+const SUBQUAD_PART_CENTROIDS = Int32(4)
+# keys beyond the window are represented by a conv basis with a scale for each key; causal attention only
+const SUBQUAD_PART_CONV = Int32(8)
+# the logits of all pairs in low precision, weights and values for tiles that matter to a row
+const SUBQUAD_PART_SCREENING = Int32(16)
 # How attention is computed: one of SUBQUAD_METHOD_*.
 const SUBQUAD_OPTION_METHOD = Int32(10)
 # Query i sees only keys at positions <= i + causal_offset.
@@ -81,10 +97,14 @@ const SUBQUAD_OPTION_LAG_MIN = Int32(23)
 const SUBQUAD_OPTION_KEY_OFFSET = Int32(24)
 # Look for NaN and infinities in the inputs first. Switched off, a NaN reaches every row that sees it and may reach rows beside them, and overflowing logits go unreported.
 const SUBQUAD_OPTION_CHECK_FINITE = Int32(30)
-# Error asked for. subquad_conv_basis_fit: mean over rows of |P~[i,:] - P[i,:]|_1. Attention takes none in this version: setting it there returns SUBQUAD_ERR_UNSUPPORTED.
+# Error asked for. Method auto: relative Frobenius error of each head's output, |O~ - O|_F / |O|_F. subquad_conv_basis_fit: mean over rows of |P~[i,:] - P[i,:]|_1.
 const SUBQUAD_OPTION_TOL = Int32(40)
-# Share of the pairs (up to 1) or exact keys per query (above 1). No method of this version takes it: setting it makes attention return SUBQUAD_ERR_UNSUPPORTED.
+# Method auto, in place of tol: share of the visible pairs whose weights may be computed (up to 1), or such keys per query (above 1).
 const SUBQUAD_OPTION_BUDGET = Int32(41)
+# What method auto's error estimate rests on. Unset: screened for sequences short enough that screening all pairs is cheap, else sampled.
+const SUBQUAD_OPTION_ESTIMATE = Int32(42)
+# What method auto may use: a sum of SUBQUAD_PART_*.
+const SUBQUAD_OPTION_PARTS = Int32(43)
 # Most bases of a conv basis (k). Required by recovery; a fit takes it instead of tol.
 const SUBQUAD_OPTION_BASES = Int32(50)
 # Entries that a probe of the recovery compares (T). Together with conv_delta it selects recovery in attention by method conv_basis.
@@ -95,11 +115,11 @@ const SUBQUAD_OPTION_CONV_DELTA = Int32(52)
 const SUBQUAD_OPTION_CONV_EPS = Int32(53)
 # Kernels hold B[r] = b[0] + .. + b[r], the logits themselves, not the increments b[r].
 const SUBQUAD_OPTION_CUMULATIVE = Int32(54)
-# Outputs do not change by a bit when later values do: lags inside a block by direct products.
+# Outputs do not change by a bit when later tokens do. Conv basis: lags inside a block by direct products, so that later values have no effect. Method auto: every choice for a query depends on earlier tokens only.
 const SUBQUAD_OPTION_STRICT_CAUSAL = Int32(55)
 # How gradients by method conv_basis are computed: SUBQUAD_METHOD_EXACT or SUBQUAD_METHOD_CONV_BASIS. Unset: the faster.
 const SUBQUAD_OPTION_BACKWARD = Int32(56)
-# Seed of what is sampled: the rows on which a fit measures its error, the columns of a sparsifier, sketches.
+# Seed of what is sampled: the rows on which method auto and a fit measure their errors, the columns of a sparsifier, sketches.
 const SUBQUAD_OPTION_SEED = Int32(57)
 # How a sparsifier is found: one of SUBQUAD_SPARSIFIER_*.
 const SUBQUAD_OPTION_SPARSIFY_METHOD = Int32(60)
@@ -197,6 +217,42 @@ const SUBQUAD_REPORT_BLAS_WARNING = Int32(54)
 const SUBQUAD_REPORT_FFTW_VERSION = Int32(55)
 # version of Armadillo
 const SUBQUAD_REPORT_ARMADILLO_VERSION = Int32(56)
+# what each head is made of, in order of batch and head: exact, screened, or window and parts joined by +
+const SUBQUAD_REPORT_PARTS = Int32(60)
+# pairs of each head computed in the arrays' precision
+const SUBQUAD_REPORT_PAIRS_EXACT = Int32(61)
+# pairs of each head whose weights were computed in low precision
+const SUBQUAD_REPORT_PAIRS_LOW = Int32(62)
+# pairs of each head of which only a logit was computed, in low precision
+const SUBQUAD_REPORT_PAIRS_SCREENED = Int32(63)
+# estimated relative Frobenius error of each head's output, in order of batch and head; 0 where it is exact
+const SUBQUAD_REPORT_ERROR = Int32(64)
+# lower end of the 95 % confidence interval of each error
+const SUBQUAD_REPORT_ERROR_LOW = Int32(65)
+# upper end of the 95 % confidence interval of each error
+const SUBQUAD_REPORT_ERROR_HIGH = Int32(66)
+# why each head that is exact fell back to it; empty for the others
+const SUBQUAD_REPORT_FALLBACK = Int32(67)
+# what the estimate rests on: screened or sampled
+const SUBQUAD_REPORT_ESTIMATE = Int32(68)
+# keys before it that every query of the head sees at least; 0 where the head is exact or screened
+const SUBQUAD_REPORT_WINDOW = Int32(69)
+# heavy columns of each head
+const SUBQUAD_REPORT_HEAVY_COLUMNS = Int32(70)
+# keys of chosen groups per query, mean over the queries of each head
+const SUBQUAD_REPORT_SELECTED_KEYS = Int32(71)
+# bases of each head's conv far field; 0 where it has none
+const SUBQUAD_REPORT_CONV_BASES = Int32(72)
+# bound of the share of a query's weights that screening left out, largest over the queries of each head
+const SUBQUAD_REPORT_MISSED_MASS = Int32(73)
+# seconds spent on each head's plan, of one thread
+const SUBQUAD_REPORT_HEAD_SECONDS_PLAN = Int32(74)
+# seconds spent on each head's output, of one thread
+const SUBQUAD_REPORT_HEAD_SECONDS_APPLY = Int32(75)
+# estimated relative Frobenius error of each head's share of dq
+const SUBQUAD_REPORT_ERROR_BACKWARD = Int32(76)
+# seed of what was sampled
+const SUBQUAD_REPORT_SEED = Int32(77)
 # compressed sparse columns: offsets of the columns, row index of each nonzero
 const SUBQUAD_CSC = Int32(1)
 # compressed sparse rows: offsets of the rows, column index of each nonzero, increasing within a row
@@ -254,6 +310,14 @@ const CONSTANTS = Dict{String,Int64}(
     "SUBQUAD_MAX_NDIM" => SUBQUAD_MAX_NDIM,
     "SUBQUAD_METHOD_EXACT" => SUBQUAD_METHOD_EXACT,
     "SUBQUAD_METHOD_CONV_BASIS" => SUBQUAD_METHOD_CONV_BASIS,
+    "SUBQUAD_METHOD_AUTO" => SUBQUAD_METHOD_AUTO,
+    "SUBQUAD_ESTIMATE_SCREENED" => SUBQUAD_ESTIMATE_SCREENED,
+    "SUBQUAD_ESTIMATE_SAMPLED" => SUBQUAD_ESTIMATE_SAMPLED,
+    "SUBQUAD_PART_HEAVY" => SUBQUAD_PART_HEAVY,
+    "SUBQUAD_PART_SELECTION" => SUBQUAD_PART_SELECTION,
+    "SUBQUAD_PART_CENTROIDS" => SUBQUAD_PART_CENTROIDS,
+    "SUBQUAD_PART_CONV" => SUBQUAD_PART_CONV,
+    "SUBQUAD_PART_SCREENING" => SUBQUAD_PART_SCREENING,
     "SUBQUAD_OPTION_METHOD" => SUBQUAD_OPTION_METHOD,
     "SUBQUAD_OPTION_CAUSAL" => SUBQUAD_OPTION_CAUSAL,
     "SUBQUAD_OPTION_CAUSAL_OFFSET" => SUBQUAD_OPTION_CAUSAL_OFFSET,
@@ -263,6 +327,8 @@ const CONSTANTS = Dict{String,Int64}(
     "SUBQUAD_OPTION_CHECK_FINITE" => SUBQUAD_OPTION_CHECK_FINITE,
     "SUBQUAD_OPTION_TOL" => SUBQUAD_OPTION_TOL,
     "SUBQUAD_OPTION_BUDGET" => SUBQUAD_OPTION_BUDGET,
+    "SUBQUAD_OPTION_ESTIMATE" => SUBQUAD_OPTION_ESTIMATE,
+    "SUBQUAD_OPTION_PARTS" => SUBQUAD_OPTION_PARTS,
     "SUBQUAD_OPTION_BASES" => SUBQUAD_OPTION_BASES,
     "SUBQUAD_OPTION_CONV_WINDOW" => SUBQUAD_OPTION_CONV_WINDOW,
     "SUBQUAD_OPTION_CONV_DELTA" => SUBQUAD_OPTION_CONV_DELTA,
@@ -319,6 +385,24 @@ const CONSTANTS = Dict{String,Int64}(
     "SUBQUAD_REPORT_BLAS_WARNING" => SUBQUAD_REPORT_BLAS_WARNING,
     "SUBQUAD_REPORT_FFTW_VERSION" => SUBQUAD_REPORT_FFTW_VERSION,
     "SUBQUAD_REPORT_ARMADILLO_VERSION" => SUBQUAD_REPORT_ARMADILLO_VERSION,
+    "SUBQUAD_REPORT_PARTS" => SUBQUAD_REPORT_PARTS,
+    "SUBQUAD_REPORT_PAIRS_EXACT" => SUBQUAD_REPORT_PAIRS_EXACT,
+    "SUBQUAD_REPORT_PAIRS_LOW" => SUBQUAD_REPORT_PAIRS_LOW,
+    "SUBQUAD_REPORT_PAIRS_SCREENED" => SUBQUAD_REPORT_PAIRS_SCREENED,
+    "SUBQUAD_REPORT_ERROR" => SUBQUAD_REPORT_ERROR,
+    "SUBQUAD_REPORT_ERROR_LOW" => SUBQUAD_REPORT_ERROR_LOW,
+    "SUBQUAD_REPORT_ERROR_HIGH" => SUBQUAD_REPORT_ERROR_HIGH,
+    "SUBQUAD_REPORT_FALLBACK" => SUBQUAD_REPORT_FALLBACK,
+    "SUBQUAD_REPORT_ESTIMATE" => SUBQUAD_REPORT_ESTIMATE,
+    "SUBQUAD_REPORT_WINDOW" => SUBQUAD_REPORT_WINDOW,
+    "SUBQUAD_REPORT_HEAVY_COLUMNS" => SUBQUAD_REPORT_HEAVY_COLUMNS,
+    "SUBQUAD_REPORT_SELECTED_KEYS" => SUBQUAD_REPORT_SELECTED_KEYS,
+    "SUBQUAD_REPORT_CONV_BASES" => SUBQUAD_REPORT_CONV_BASES,
+    "SUBQUAD_REPORT_MISSED_MASS" => SUBQUAD_REPORT_MISSED_MASS,
+    "SUBQUAD_REPORT_HEAD_SECONDS_PLAN" => SUBQUAD_REPORT_HEAD_SECONDS_PLAN,
+    "SUBQUAD_REPORT_HEAD_SECONDS_APPLY" => SUBQUAD_REPORT_HEAD_SECONDS_APPLY,
+    "SUBQUAD_REPORT_ERROR_BACKWARD" => SUBQUAD_REPORT_ERROR_BACKWARD,
+    "SUBQUAD_REPORT_SEED" => SUBQUAD_REPORT_SEED,
     "SUBQUAD_CSC" => SUBQUAD_CSC,
     "SUBQUAD_CSR" => SUBQUAD_CSR,
     "SUBQUAD_SPARSIFIER_LEVERAGE" => SUBQUAD_SPARSIFIER_LEVERAGE,
@@ -360,6 +444,26 @@ struct subquad_matrix end
 
 # Columns of x with weights, or a factor, that stand for x in softmax(scale X X').
 struct subquad_sparsifier end
+
+# Method AUTO: softmax attention to a tolerance or within a budget. Each head gets the cheapest of these whose estimated error
+#   e = |O~ - O|_F / |O|_F,   the relative Frobenius error of the head's output,
+# is at most TOL (docs/adaptive.md):
+#   - selected: a window of the last keys, heavy columns (single keys for all queries, sinks among them), groups of 16 keys chosen
+#     for each block of queries, and a far field for all other keys, by their groups' centroids or by a conv basis; near-linear;
+#   - screened: the logits of all pairs in 8-bit integers, weights and values only where a tile of 64 keys matters to a row;
+#   - exact: every pair, where nothing cheaper meets TOL.
+# Weights and values of the first two are computed in 8-bit integers with a scale per token. With BUDGET instead of TOL, each head
+# gets what has the least estimated error among what computes no more pairs.
+#   The estimate compares sampled rows, not those that the choice was made on, with exact attention; ERROR_LOW .. ERROR_HIGH is a
+# 95 % interval for it. It is an estimate, not a bound. ESTIMATE_SCREENED: every row has been screened against every key, so a key
+# that a single query needs cannot hide (MISSED_MASS bounds what any row lost). ESTIMATE_SAMPLED: such a key is found where its
+# group's mean shows it. Planning costs at most 8 % of exact attention's predicted time.
+#   STRICT_CAUSAL: what a query gets depends on earlier tokens only: heads are planned in stretches that double in length, each from
+# the tokens before it, and parts are chosen for single rows; appending tokens changes no bit of earlier outputs.
+#
+# A plan is what was decided for queries and keys, to be applied to any number of values. It keeps its own copy of q, k, lag_bias
+# and key_ranges, and is read-only once made: share it between threads.
+struct subquad_plan end
 
 # Asked about every 20 ms (at least every 50 ms) during long calls, always on the calling thread.
 # fraction: how much of the work is done, in [0, 1]; it never falls, and is 0 while inputs are checked and prepared.
@@ -1020,14 +1124,15 @@ Softmax attention, every visible pair unless METHOD says otherwise:
   lse, report: may be NULL.   options: METHOD, CAUSAL, CAUSAL_OFFSET, SCALE, LAG_MIN, KEY_OFFSET, CHECK_FINITE; for METHOD
   CONV_BASIS those of subquad_conv_basis_recover (CONV_WINDOW and CONV_DELTA given) or subquad_conv_basis_fit, and
   STRICT_CAUSAL. CONV_BASIS needs CAUSAL, n_q = n_k and no key_ranges; it recovers the basis of scale q k', adds lag_bias to
-  its kernels, and applies it.
+  its kernels, and applies it. METHOD AUTO is subquad_plan_create and subquad_plan_apply in one, with their options and report.
 Time O(H_q n_q n_k (d + d_v)). Memory beyond the arrays O(threads (d + d_v)), and: a copy of k or v whose last axis has a
 stride other than 1; a copy of lag_bias; with n_q <= 4, O(H_q n_q (d_v n_k / 2048 + d)) for partial results.
 The same bits for any number of threads. With CHECK_FINITE all of q, k, v, lag_bias is looked at, keys out of range too.
 Owns:    arrays are the caller's; nothing is kept after the return.
 Errors:  SUBQUAD_ERR_NULL, SHAPE, DTYPE (mixed dtypes too), STRIDE, ALIAS, SIZE, NONFINITE (the message has the first bad
-         index), CONFLICT (n_q != n_k and no CAUSAL_OFFSET where it matters; an option of CONV_BASIS with EXACT), VALUE
-         (lag_bias too short, start > end), UNSUPPORTED (TOL, BUDGET, dense masks, CONV_BASIS without CAUSAL or with
+         index), CONFLICT (n_q != n_k and no CAUSAL_OFFSET where it matters; an option of CONV_BASIS or AUTO with EXACT; AUTO
+         with none or both of TOL and BUDGET), VALUE
+         (lag_bias too short, start > end), UNSUPPORTED (dense masks, CONV_BASIS without CAUSAL or with
          key_ranges), OVERFLOW, MEMORY, WORKSPACE, BUSY, THREADS, CANCELLED; for CONV_BASIS also those of recovery and fit.
 Threads: one call at a time per context.
 Since:   0.1
@@ -1812,6 +1917,148 @@ function subquad_sparsifier_softmax_error(context, options, sparsifier, x, k, er
         (Ptr{subquad_context}, Ptr{subquad_options}, Ptr{subquad_sparsifier}, Ptr{subquad_matrix}, Ptr{subquad_matrix},
         Ptr{Float64}, Ptr{Float64}),
         context, options, sparsifier, x, k, error_out, ratio_out
+    )
+end
+
+"""
+    subquad_plan_create(context, options, q, k, v, lag_bias, key_ranges, plan_out, report)
+
+```text
+Plan attention for queries and keys.
+  q, k, lag_bias, key_ranges: as in subquad_attention.   v: [.., H_kv, n_k, d_v] on which errors are estimated, or NULL: random
+  values, independent and of variance 1, drawn by SEED.
+  options: METHOD AUTO or unset, TOL or BUDGET (one of them), ESTIMATE, PARTS, STRICT_CAUSAL, SEED and those of subquad_attention
+  for METHOD EXACT.
+  report: may be NULL; PARTS, PAIRS, PAIRS_EXACT, PAIRS_LOW, PAIRS_SCREENED, ERROR, ERROR_LOW, ERROR_HIGH, FALLBACK, ESTIMATE,
+  WINDOW, HEAVY_COLUMNS, SELECTED_KEYS, CONV_BASES, HEAD_SECONDS_PLAN, SAMPLED_ROWS, SEED. PAIRS_LOW is here what the sampled rows
+  let expect.
+Owns:    *plan_out is the caller's; the arrays are copied.
+Errors:  as subquad_attention; CONFLICT for none or both of TOL and BUDGET, and for another METHOD; then *plan_out = NULL.
+Threads: one call at a time per context.
+Since:   0.1
+```
+"""
+function subquad_plan_create(context, options, q, k, v, lag_bias, key_ranges, plan_out, report)
+    return ccall(
+        _symbol(:subquad_plan_create),
+        subquad_status,
+        (Ptr{subquad_context}, Ptr{subquad_options}, Ptr{SubquadArray}, Ptr{SubquadArray}, Ptr{SubquadArray},
+        Ptr{SubquadArray}, Ptr{SubquadArray}, Ptr{Ptr{subquad_plan}}, Ptr{subquad_report}),
+        context, options, q, k, v, lag_bias, key_ranges, plan_out, report
+    )
+end
+
+"""
+    subquad_plan_destroy(plan)
+
+```text
+Release a plan. NULL is fine.
+Owns:    ends the caller's ownership.
+Errors:  cannot fail.
+Threads: not while another call uses it.
+Since:   0.1
+```
+"""
+function subquad_plan_destroy(plan)
+    return ccall(
+        _symbol(:subquad_plan_destroy),
+        Cvoid,
+        (Ptr{subquad_plan},),
+        plan
+    )
+end
+
+"""
+    subquad_plan_report(plan, report)
+
+```text
+The report of the call that made a plan.
+Owns:    report is overwritten.
+Errors:  SUBQUAD_ERR_NULL, MEMORY.
+Threads: any.
+Since:   0.1
+```
+"""
+function subquad_plan_report(plan, report)
+    return ccall(
+        _symbol(:subquad_plan_report),
+        subquad_status,
+        (Ptr{subquad_plan}, Ptr{subquad_report}),
+        plan, report
+    )
+end
+
+"""
+    subquad_plan_describe(plan, d_v, o_out, lse_out, n_k_out, kv_heads_out)
+
+```text
+What the outputs of a plan must be: o_out and lse_out get the dtype, ndim, shape, row-major strides, and data = NULL, for values of
+d_v columns. n_k_out, kv_heads_out: what v must have. Each *_out may be NULL.
+Owns:    nothing.
+Errors:  SUBQUAD_ERR_NULL, SUBQUAD_ERR_VALUE for a negative d_v.
+Threads: any.
+Since:   0.1
+```
+"""
+function subquad_plan_describe(plan, d_v, o_out, lse_out, n_k_out, kv_heads_out)
+    return ccall(
+        _symbol(:subquad_plan_describe),
+        subquad_status,
+        (Ptr{subquad_plan}, Int64, Ptr{SubquadArray}, Ptr{SubquadArray}, Ptr{Int64}, Ptr{Int64}),
+        plan, d_v, o_out, lse_out, n_k_out, kv_heads_out
+    )
+end
+
+"""
+    subquad_plan_apply(context, options, plan, v, o, lse, report)
+
+```text
+Attention as planned:   o ~ D^-1 A v,   lse ~ log of D's diagonal.
+  v: [.., H_kv, n_k, d_v]   o (written): [.., H_q, n_q, d_v]   lse (written): [.., H_q, n_q], may be NULL; as in subquad_attention.
+  Output i does not change by a bit when values j that query i does not see do; but for conv far fields, where it changes by
+  round-off of the values that share a transform.
+  options: CHECK_FINITE.   report: may be NULL; that of the plan, with the PAIRS_* that were computed, MISSED_MASS and
+  HEAD_SECONDS_APPLY; ERROR is still that of the values the plan was made with.
+Owns:    arrays are the caller's.
+Errors:  SUBQUAD_ERR_NULL, SHAPE, DTYPE, STRIDE, ALIAS, SIZE, NONFINITE, OVERFLOW, MEMORY, WORKSPACE, BUSY, THREADS, CANCELLED.
+Threads: one call at a time per context; any number of calls may use one plan. The same bits for any number of threads.
+Since:   0.1
+```
+"""
+function subquad_plan_apply(context, options, plan, v, o, lse, report)
+    return ccall(
+        _symbol(:subquad_plan_apply),
+        subquad_status,
+        (Ptr{subquad_context}, Ptr{subquad_options}, Ptr{subquad_plan}, Ptr{SubquadArray}, Ptr{SubquadArray},
+        Ptr{SubquadArray}, Ptr{subquad_report}),
+        context, options, plan, v, o, lse, report
+    )
+end
+
+"""
+    subquad_plan_backward(context, options, plan, v, o, lse, d_o, dq, dk, dv, report)
+
+```text
+Gradients of attention as planned. The pairs that the plan computes are differentiated as in subquad_attention_backward, with
+P[i,j] = exp(s[i,j] - lse[i]) and the plan's own o and lse; pairs that screening left out, and far fields, have no part in dq and
+dk, and conv far fields add their transposed product to dv. Exact heads get exact gradients.
+  v: as applied   o, lse: what subquad_plan_apply returned   d_o: [.., H_q, n_q, d_v]
+  dq, dk, dv (written): shaped like q, k, v; each may be NULL.
+  report: may be NULL; that of the plan, and ERROR_BACKWARD: the relative Frobenius error of dq, per head, on sampled rows.
+Owns:    arrays are the caller's.
+Errors:  as subquad_plan_apply.
+Threads: one call at a time per context; any number of calls may use one plan. The same bits for any number of threads.
+Since:   0.1
+```
+"""
+function subquad_plan_backward(context, options, plan, v, o, lse, d_o, dq, dk, dv, report)
+    return ccall(
+        _symbol(:subquad_plan_backward),
+        subquad_status,
+        (Ptr{subquad_context}, Ptr{subquad_options}, Ptr{subquad_plan}, Ptr{SubquadArray}, Ptr{SubquadArray},
+        Ptr{SubquadArray}, Ptr{SubquadArray}, Ptr{SubquadArray}, Ptr{SubquadArray}, Ptr{SubquadArray},
+        Ptr{subquad_report}),
+        context, options, plan, v, o, lse, d_o, dq, dk, dv, report
     )
 end
 

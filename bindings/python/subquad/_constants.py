@@ -92,6 +92,38 @@ class Method(IntEnum):
     # causal attention with logits replaced by a conv basis, recovered or fitted; time
     # O(n (d + d_v)) times logarithms and bases
     CONV_BASIS = 2
+    # per head what tol or budget asks for at the least cost, with an estimate of its
+    # error; exact where that is cheaper
+    AUTO = 3
+
+
+class Estimate(IntEnum):
+    """What the error estimate of method auto rests on."""
+
+    # every pair's logit is screened in low precision, and sampled rows are compared
+    # with exact ones: no far key can hide
+    SCREENED = 1
+    # sampled rows are compared with exact ones; a far key that few queries need is
+    # found by its group's mean (docs/adaptive.md)
+    SAMPLED = 2
+
+
+class Part(IntEnum):
+    """What method auto may put a head together from."""
+
+    # single keys that many queries attend to, for all queries; the first keys (sinks)
+    # among them
+    HEAVY = 1
+    # groups of 16 keys chosen for each block of queries by the groups' means
+    SELECTION = 2
+    # groups that are not chosen are represented by their mean key and mean value
+    CENTROIDS = 4
+    # keys beyond the window are represented by a conv basis with a scale for each key;
+    # causal attention only
+    CONV = 8
+    # the logits of all pairs in low precision, weights and values for tiles that matter
+    # to a row
+    SCREENING = 16
 
 
 class Sparsifier(IntEnum):
@@ -149,13 +181,17 @@ class Option(IntEnum):
     # row that sees it and may reach rows beside them, and overflowing logits go
     # unreported.
     CHECK_FINITE = 30
-    # Error asked for. subquad_conv_basis_fit: mean over rows of |P~[i,:] - P[i,:]|_1.
-    # Attention takes none in this version: setting it there returns
-    # SUBQUAD_ERR_UNSUPPORTED.
+    # Error asked for. Method auto: relative Frobenius error of each head's output, |O~
+    # - O|_F / |O|_F. subquad_conv_basis_fit: mean over rows of |P~[i,:] - P[i,:]|_1.
     TOL = 40
-    # Share of the pairs (up to 1) or exact keys per query (above 1). No method of this
-    # version takes it: setting it makes attention return SUBQUAD_ERR_UNSUPPORTED.
+    # Method auto, in place of tol: share of the visible pairs whose weights may be
+    # computed (up to 1), or such keys per query (above 1).
     BUDGET = 41
+    # What method auto's error estimate rests on. Unset: screened for sequences short
+    # enough that screening all pairs is cheap, else sampled.
+    ESTIMATE = 42
+    # What method auto may use: a sum of SUBQUAD_PART_*.
+    PARTS = 43
     # Most bases of a conv basis (k). Required by recovery; a fit takes it instead of
     # tol.
     BASES = 50
@@ -171,14 +207,15 @@ class Option(IntEnum):
     # Kernels hold B[r] = b[0] + .. + b[r], the logits themselves, not the increments
     # b[r].
     CUMULATIVE = 54
-    # Outputs do not change by a bit when later values do: lags inside a block by direct
-    # products.
+    # Outputs do not change by a bit when later tokens do. Conv basis: lags inside a
+    # block by direct products, so that later values have no effect. Method auto: every
+    # choice for a query depends on earlier tokens only.
     STRICT_CAUSAL = 55
     # How gradients by method conv_basis are computed: SUBQUAD_METHOD_EXACT or
     # SUBQUAD_METHOD_CONV_BASIS. Unset: the faster.
     BACKWARD = 56
-    # Seed of what is sampled: the rows on which a fit measures its error, the columns
-    # of a sparsifier, sketches.
+    # Seed of what is sampled: the rows on which method auto and a fit measure their
+    # errors, the columns of a sparsifier, sketches.
     SEED = 57
     # How a sparsifier is found: one of SUBQUAD_SPARSIFIER_*.
     SPARSIFY_METHOD = 60
@@ -284,6 +321,46 @@ class ReportKey(IntEnum):
     FFTW_VERSION = 55
     # version of Armadillo
     ARMADILLO_VERSION = 56
+    # what each head is made of, in order of batch and head: exact, screened, or window
+    # and parts joined by +
+    PARTS = 60
+    # pairs of each head computed in the arrays' precision
+    PAIRS_EXACT = 61
+    # pairs of each head whose weights were computed in low precision
+    PAIRS_LOW = 62
+    # pairs of each head of which only a logit was computed, in low precision
+    PAIRS_SCREENED = 63
+    # estimated relative Frobenius error of each head's output, in order of batch and
+    # head; 0 where it is exact
+    ERROR = 64
+    # lower end of the 95 % confidence interval of each error
+    ERROR_LOW = 65
+    # upper end of the 95 % confidence interval of each error
+    ERROR_HIGH = 66
+    # why each head that is exact fell back to it; empty for the others
+    FALLBACK = 67
+    # what the estimate rests on: screened or sampled
+    ESTIMATE = 68
+    # keys before it that every query of the head sees at least; 0 where the head is
+    # exact or screened
+    WINDOW = 69
+    # heavy columns of each head
+    HEAVY_COLUMNS = 70
+    # keys of chosen groups per query, mean over the queries of each head
+    SELECTED_KEYS = 71
+    # bases of each head's conv far field; 0 where it has none
+    CONV_BASES = 72
+    # bound of the share of a query's weights that screening left out, largest over the
+    # queries of each head
+    MISSED_MASS = 73
+    # seconds spent on each head's plan, of one thread
+    HEAD_SECONDS_PLAN = 74
+    # seconds spent on each head's output, of one thread
+    HEAD_SECONDS_APPLY = 75
+    # estimated relative Frobenius error of each head's share of dq
+    ERROR_BACKWARD = 76
+    # seed of what was sampled
+    SEED = 77
 
 
 class ValueType(IntEnum):
@@ -333,6 +410,14 @@ CONSTANTS = {
     "SUBQUAD_MAX_NDIM": 4,
     "SUBQUAD_METHOD_EXACT": 1,
     "SUBQUAD_METHOD_CONV_BASIS": 2,
+    "SUBQUAD_METHOD_AUTO": 3,
+    "SUBQUAD_ESTIMATE_SCREENED": 1,
+    "SUBQUAD_ESTIMATE_SAMPLED": 2,
+    "SUBQUAD_PART_HEAVY": 1,
+    "SUBQUAD_PART_SELECTION": 2,
+    "SUBQUAD_PART_CENTROIDS": 4,
+    "SUBQUAD_PART_CONV": 8,
+    "SUBQUAD_PART_SCREENING": 16,
     "SUBQUAD_OPTION_METHOD": 10,
     "SUBQUAD_OPTION_CAUSAL": 20,
     "SUBQUAD_OPTION_CAUSAL_OFFSET": 21,
@@ -342,6 +427,8 @@ CONSTANTS = {
     "SUBQUAD_OPTION_CHECK_FINITE": 30,
     "SUBQUAD_OPTION_TOL": 40,
     "SUBQUAD_OPTION_BUDGET": 41,
+    "SUBQUAD_OPTION_ESTIMATE": 42,
+    "SUBQUAD_OPTION_PARTS": 43,
     "SUBQUAD_OPTION_BASES": 50,
     "SUBQUAD_OPTION_CONV_WINDOW": 51,
     "SUBQUAD_OPTION_CONV_DELTA": 52,
@@ -398,6 +485,24 @@ CONSTANTS = {
     "SUBQUAD_REPORT_BLAS_WARNING": 54,
     "SUBQUAD_REPORT_FFTW_VERSION": 55,
     "SUBQUAD_REPORT_ARMADILLO_VERSION": 56,
+    "SUBQUAD_REPORT_PARTS": 60,
+    "SUBQUAD_REPORT_PAIRS_EXACT": 61,
+    "SUBQUAD_REPORT_PAIRS_LOW": 62,
+    "SUBQUAD_REPORT_PAIRS_SCREENED": 63,
+    "SUBQUAD_REPORT_ERROR": 64,
+    "SUBQUAD_REPORT_ERROR_LOW": 65,
+    "SUBQUAD_REPORT_ERROR_HIGH": 66,
+    "SUBQUAD_REPORT_FALLBACK": 67,
+    "SUBQUAD_REPORT_ESTIMATE": 68,
+    "SUBQUAD_REPORT_WINDOW": 69,
+    "SUBQUAD_REPORT_HEAVY_COLUMNS": 70,
+    "SUBQUAD_REPORT_SELECTED_KEYS": 71,
+    "SUBQUAD_REPORT_CONV_BASES": 72,
+    "SUBQUAD_REPORT_MISSED_MASS": 73,
+    "SUBQUAD_REPORT_HEAD_SECONDS_PLAN": 74,
+    "SUBQUAD_REPORT_HEAD_SECONDS_APPLY": 75,
+    "SUBQUAD_REPORT_ERROR_BACKWARD": 76,
+    "SUBQUAD_REPORT_SEED": 77,
     "SUBQUAD_CSC": 1,
     "SUBQUAD_CSR": 2,
     "SUBQUAD_SPARSIFIER_LEVERAGE": 1,
