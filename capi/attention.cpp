@@ -1,7 +1,9 @@
+#include "capi/adaptive.hpp"
 #include "capi/attention_arguments.hpp"
 #include "capi/barrier.hpp"
 #include "capi/call_report.hpp"
 #include "capi/conv_attention.hpp"
+#include "core/attention/adaptive_backward.hpp"
 #include "core/attention/exact.hpp"
 
 using namespace subquad;
@@ -21,6 +23,11 @@ void check_result(const Argument& output, const std::vector<int64_t>& shape, int
   check_output(output, others);
 }
 
+// What method auto is asked for; nothing for the other methods.
+attention::AdaptiveRequest request_of(const capi::AttentionArguments& arguments) {
+  return arguments.method() == SUBQUAD_METHOD_AUTO ? capi::adaptive_request(arguments.options) : attention::AdaptiveRequest{};
+}
+
 // The arrays of a gradient call beyond those of the forward call.
 struct GradientArguments {
   Argument o, lse, d_o, dq, dk, dv, d_lag_bias;
@@ -28,7 +35,7 @@ struct GradientArguments {
   void check(const capi::AttentionArguments& forward) const {
     const int32_t dtype = forward.q->dtype;
     const std::vector<int64_t> o_shape = forward.output_shape(forward.v.extent(1));
-    const bool read = forward.method() == SUBQUAD_METHOD_EXACT;  // of the forward call's results
+    const bool read = forward.method() != SUBQUAD_METHOD_CONV_BASIS;  // of the forward call's results
     for (const Argument& argument : {o, d_o}) {
       if (!read && !argument && argument.name == o.name) continue;
       check_array(argument, 2, SUBQUAD_MAX_NDIM);
@@ -78,6 +85,7 @@ subquad_status subquad_attention(subquad_context* context, const subquad_options
     check_result(output, arguments.output_shape(arguments.v.extent(1)), q->dtype, "([.., H_q, n_q, d_v])", others);
     others.push_back(output);
     if (lse_output) check_result(lse_output, arguments.lse_shape(), q->dtype, "([.., H_q, n_q])", others);
+    const attention::AdaptiveRequest request = request_of(arguments);
 
     Execution run = use.execution();
     capi::with_floating(q->dtype, [&](auto zero) {
@@ -88,6 +96,14 @@ subquad_status subquad_attention(subquad_context* context, const subquad_options
       if (arguments.method() == SUBQUAD_METHOD_EXACT) {
         attention::exact_forward<T>(run, problem, arguments.checks_values(), o_view, lse_view);
         return call.write(report, run, "exact", problem.pairs());
+      }
+      if (arguments.method() == SUBQUAD_METHOD_AUTO) {
+        attention::AdaptivePlan plan;
+        const auto efforts =
+            attention::plan_and_apply<T>(run, problem, request, arguments.checks_values(), o_view, lse_view, &plan);
+        capi::set_plan(call, plan, request);
+        capi::set_efforts(call, efforts);
+        return call.write(report, run, "auto", problem.pairs());
       }
       capi::check_conv_problem(problem, arguments.options);
       const auto basis = capi::basis_of_problem(run, problem, arguments.options, call);
@@ -111,6 +127,7 @@ subquad_status subquad_attention_backward(subquad_context* context, const subqua
         {"o", o}, {"lse", lse}, {"d_o", d_o}, {"dq", dq}, {"dk", dk}, {"dv", dv}, {"d_lag_bias", d_lag_bias}};
     arguments.check();
     gradient.check(arguments);
+    const attention::AdaptiveRequest request = request_of(arguments);
 
     Execution run = use.execution();
     capi::with_floating(q->dtype, [&](auto zero) {
@@ -125,8 +142,20 @@ subquad_status subquad_attention_backward(subquad_context* context, const subqua
                                      capi::view_of<const T, 3>(gradient.lse), d_o_view, results);
         return call.write(report, run, "exact", problem.pairs());
       }
-      if (gradient.d_lag_bias)
-        throw Error(Status::err_unsupported, "d_lag_bias is given, but method conv_basis computes no gradient of lag_bias");
+      if (gradient.d_lag_bias) {
+        throw Error(Status::err_unsupported, std::string("d_lag_bias is given, but method ") +
+                                                 (arguments.method() == SUBQUAD_METHOD_AUTO ? "auto" : "conv_basis") +
+                                                 " computes no gradient of lag_bias");
+      }
+      if (arguments.method() == SUBQUAD_METHOD_AUTO) {
+        const attention::AdaptivePlan plan = attention::plan_attention<T>(run, problem, request);
+        auto errors = attention::plan_backward<T>(run, problem, plan, request.seed, arguments.checks_values(),
+                                                  capi::view_of<const T, 4>(gradient.o), capi::view_of<const T, 3>(gradient.lse),
+                                                  d_o_view, results);
+        capi::set_plan(call, plan, request);
+        call.values().set(SUBQUAD_REPORT_ERROR_BACKWARD, std::move(errors));
+        return call.write(report, run, "auto", problem.pairs());
+      }
       capi::check_conv_problem(problem, arguments.options);
       const auto basis = capi::basis_of_problem(run, problem, arguments.options, call);
       const char* method = capi::conv_attention_backward(run, basis, problem, arguments.options, call, d_o_view, results);

@@ -42,18 +42,46 @@ void AttentionArguments::check() const {
   check_options();
 }
 
+namespace {
+
+// Whether an option that not every method takes belongs to `method`, where it says something.
+bool takes(int64_t method, int32_t option) {
+  switch (option) {
+    case SUBQUAD_OPTION_TOL:
+    case SUBQUAD_OPTION_BUDGET:
+    case SUBQUAD_OPTION_ESTIMATE:
+    case SUBQUAD_OPTION_PARTS:
+      return method == SUBQUAD_METHOD_AUTO;
+    case SUBQUAD_OPTION_BASES:
+    case SUBQUAD_OPTION_CONV_WINDOW:
+    case SUBQUAD_OPTION_CONV_DELTA:
+    case SUBQUAD_OPTION_CONV_EPS:
+    case SUBQUAD_OPTION_BACKWARD:
+      return method == SUBQUAD_METHOD_CONV_BASIS;
+    default:
+      return true;
+  }
+}
+
+// Set, and to something other than its default.
+bool says_something(const subquad_options& options, int32_t option) {
+  if (option == SUBQUAD_OPTION_CONV_EPS) return options.get_float(option) > 0;
+  if (option == SUBQUAD_OPTION_PARTS) return options.get_int(option) != subquad_options().get_int(option);
+  return options.is_set(option);
+}
+
+}  // namespace
+
 void check_method_options(const subquad_options& options) {
+  const int64_t method = options.get_int(SUBQUAD_OPTION_METHOD);
+  const std::string method_name = method == SUBQUAD_METHOD_EXACT  ? "exact"
+                                  : method == SUBQUAD_METHOD_AUTO ? "auto"
+                                                                  : "conv_basis";
   for (const auto& row : tables::kOptions) {
-    if (!options.is_set(row.id)) continue;
-    const std::string given = std::string(row.name) + " is " +
-                              (row.type == SUBQUAD_TYPE_FLOAT ? text(options.get_float(row.id)) : text(options.get_int(row.id)));
-    if (row.id == SUBQUAD_OPTION_TOL || row.id == SUBQUAD_OPTION_BUDGET)
-      throw Error(Status::err_unsupported, given + ", but attention takes none in this version: leave it unset");
-    const bool of_conv_basis = row.id == SUBQUAD_OPTION_BASES || row.id == SUBQUAD_OPTION_CONV_WINDOW ||
-                               row.id == SUBQUAD_OPTION_CONV_DELTA || row.id == SUBQUAD_OPTION_BACKWARD ||
-                               (row.id == SUBQUAD_OPTION_CONV_EPS && options.get_float(row.id) > 0);
-    if (of_conv_basis && options.get_int(SUBQUAD_OPTION_METHOD) == SUBQUAD_METHOD_EXACT)
-      throw Error(Status::err_conflict, given + ", but method is exact, which takes none");
+    if (!says_something(options, row.id) || takes(method, row.id)) continue;
+    const std::string value = row.type == SUBQUAD_TYPE_FLOAT ? text(options.get_float(row.id)) : text(options.get_int(row.id));
+    throw Error(Status::err_conflict,
+                std::string(row.name) + " is " + value + ", but method is " + method_name + ", which takes none");
   }
 }
 

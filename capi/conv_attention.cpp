@@ -49,6 +49,8 @@ template <class T>
 const char* conv_attention_backward(Execution& run, const attention::ConvBasis<T>& basis, const attention::Problem<T>& problem,
                                     const subquad_options& options, CallReport& call, const View<const T, 4>& d_o,
                                     const attention::Gradients<T>& gradients) {
+  if (options.is_set(SUBQUAD_OPTION_BACKWARD) && options.get_int(SUBQUAD_OPTION_BACKWARD) == SUBQUAD_METHOD_AUTO)
+    throw Error(Status::err_value, "backward is auto, not exact or conv_basis");
   const bool by_basis = options.is_set(SUBQUAD_OPTION_BACKWARD)
                             ? options.get_int(SUBQUAD_OPTION_BACKWARD) == SUBQUAD_METHOD_CONV_BASIS
                             : attention::conv_backward_is_faster<T>(run.target, basis, problem);

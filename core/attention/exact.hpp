@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/attention/problem.hpp"
+#include "core/attention/visited_tiles.hpp"
 #include "core/parallel/execution.hpp"
 
 namespace subquad::attention {
@@ -12,7 +13,8 @@ template <class T>
 void exact_forward(Execution& run, const Problem<T>& problem, bool check_overflow, const View<T, 4>& o, const View<T, 3>& lse);
 
 // Gradients of the forward call; o, lse and d_o are its results and their cotangent. An output without data is left out. A gradient
-// that is not finite is an Error(overflow) when check_overflow is set.
+// that is not finite is an Error(overflow) when check_overflow is set. With `visited`, o and lse
+// are those of a pass that visited no other tiles: pairs outside of them have weight 0 and take no time.
 template <class T>
 struct Gradients {
   View<T, 4> dq, dk, dv;
@@ -20,6 +22,7 @@ struct Gradients {
 };
 template <class T>
 void exact_backward(Execution& run, const Problem<T>& problem, bool check_overflow, const View<const T, 4>& o,
-                    const View<const T, 3>& lse, const View<const T, 4>& d_o, const Gradients<T>& gradients);
+                    const View<const T, 3>& lse, const View<const T, 4>& d_o, const Gradients<T>& gradients,
+                    const VisitedTiles* visited = nullptr);
 
 }  // namespace subquad::attention

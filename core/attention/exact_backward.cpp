@@ -1,5 +1,6 @@
 // Method: gradients of tiled attention with recomputed weights (docs/math/exact.md). One task per block of keys: it owns dk and dv of
-// the block, and adds to dq group by group in the order of the blocks, so that the bits do not depend on the number of threads.
+// the block, and adds to dq group by group in the order of the blocks, so that the bits do not depend on the number of threads. Of a
+// block, a group of queries goes over the keys of visited tiles only.
 #include <algorithm>
 #include <atomic>
 #include <cmath>
@@ -14,6 +15,9 @@
 namespace subquad::attention {
 
 namespace {
+
+// Runs of visited tiles keep their own places in a block's scratch, which whole tiles keep apart.
+static_assert(simd::kKeyBlock <= KeyRuns::kMostKeys && simd::kBlockSlack <= kKeyTile);
 
 // Query heads are taken in waves whose transposed copies stay near this size.
 constexpr int64_t kWaveBytes = int64_t{64} << 20;
@@ -51,9 +55,10 @@ template <class T>
 class Backward {
  public:
   Backward(Execution& run, const Problem<T>& problem, const View<const T, 4>& o, const View<const T, 3>& lse,
-           const View<const T, 4>& d_o, const Gradients<T>& gradients)
+           const View<const T, 4>& d_o, const VisitedTiles* visited, const Gradients<T>& gradients)
       : run_(run),
         p_(problem),
+        visited_(visited),
         o_(o),
         lse_(lse),
         d_o_(d_o),
@@ -117,6 +122,10 @@ class Backward {
     wave_.members = std::min(heads, p_.group_size());
     wave_.units = std::clamp<int64_t>(heads / p_.group_size(), 1, p_.batch() * p_.kv_heads());
     heads_ = run_.workspace.template take<T>(wave_.units * wave_.members * head_size_);
+    if (visited_ != nullptr) {
+      block_words_ =
+          run_.workspace.template take<uint64_t>(wave_.units * wave_.members * groups_ * BitRows<uint64_t>::words(key_blocks_));
+    }
 
     const bool wants_bias = out_.d_lag_bias.data != nullptr;
     bias_size_ = wants_bias ? bias_.stride() : 0;
@@ -135,6 +144,21 @@ class Backward {
     return view.strides[3] == 1 && view.shape[3] == padded;
   }
   int64_t packed_groups(bool in_place) const { return in_place ? 1 : groups_; }
+
+  // Per query group of the wave: the blocks of keys in which it visits something.
+  BitRows<uint64_t> visited_blocks() const { return {block_words_.get(), key_blocks_}; }
+
+  void find_visited_blocks(int64_t head, int64_t group) const {
+    const int64_t batch = batch_of(unit_of(head)), h = q_head_of(head);
+    const QueryGroup queries = query_group(group, p_.n_q(), kernels_.lanes);
+    const KeyRange range = p_.keys_in_range(batch);
+    const BitRows<uint64_t> blocks = visited_blocks();
+    blocks.clear(head * groups_ + group);
+    for (int64_t index = 0; index < key_blocks_; ++index) {
+      const int64_t j = range.first + index * key_block_, keys = std::min(key_block_, range.last - j);
+      if (visited_->any(batch, h, queries.first, queries.rows, j, keys)) blocks.set(head * groups_ + group, index);
+    }
+  }
 
   // Head number `head` of the wave.
   HeadBuffers<T> buffers(int64_t head) const {
@@ -164,6 +188,7 @@ class Backward {
     const QueryGroup queries = query_group(group, p_.n_q(), kernels_.lanes);
     const int64_t stride = queries.stride(kernels_.lanes), first = group * stride_;
     const HeadBuffers<T> b = buffers(head);
+    if (visited_ != nullptr) find_visited_blocks(head, group);
     const auto q_rows = rows_of(p_.q, batch, h, queries), d_o_rows = rows_of(d_o_, batch, h, queries),
                o_rows = rows_of(o_, batch, h, queries);
     transpose_rows(monitor_, q_rows, static_cast<T>(p_.scale * kLog2E), stride, b.q_t + first * p_.d());
@@ -235,30 +260,57 @@ class Backward {
 
   void differentiate_head(int64_t head, int64_t j, int64_t keys, int64_t block_index, simd::BackwardBlock<T>& block, T* d_bias) {
     const int64_t unit = unit_of(head), batch = batch_of(unit), h = q_head_of(head), kv_head = unit % p_.kv_heads();
-    const HeadBuffers<T> b = buffers(head);
     keys_values_.point(block, batch, kv_head, j, keys);
+    int64_t done = 0;
     for (int64_t group = 0; group < groups_; ++group) {
       const QueryGroup queries = query_group(group, p_.n_q(), kernels_.lanes);
-      const int64_t diagonal = p_.causal ? queries.first + p_.diagonal() - j : keys, first = group * stride_;
+      const int64_t diagonal = p_.causal ? queries.first + p_.diagonal() - j : keys, place = head * groups_ + group;
       if (diagonal + queries.rows <= 0) continue;
+      done += queries.rows * keys;
+      if (visited_ != nullptr && !visited_blocks().test(place, block_index)) continue;
+      point_queries(block, head, group);
       block.mask = {std::min(diagonal, keys), bias_.at(h, p_.lag(queries.first, j))};
-      block.q_t = b.q_t + first * p_.d();
-      block.d_o_t = b.d_o_t + first * p_.d_v();
-      std::tie(block.q_rows, block.q_rows_stride) = kernel_rows(p_.q, d_padded_, b.q_rows, batch, h, group);
-      std::tie(block.d_o_rows, block.d_o_rows_stride) = kernel_rows(d_o_, d_v_padded_, b.d_o_rows, batch, h, group);
-      block.lse = b.lse + first;
-      block.delta = b.delta + first;
-      block.dq_t = b.dq_t + first * p_.d();
       block.d_bias = bias_size_ > 0 ? d_bias + (p_.lag(queries.first, j) - bias_.first()) : nullptr;
-      kernels_.keys[queries.width - 1](block);
+      const KeyRuns runs =
+          visited_ == nullptr ? KeyRuns(keys)
+                              : visited_->runs(batch, h, queries.first, queries.rows, j, std::min(keys, diagonal + queries.rows));
+      for (const KeyRange& run : runs) kernels_.keys[queries.width - 1](part_of(block, queries, run));
       if (out_.dq.data != nullptr) {
-        Turn& turn = turns_[static_cast<size_t>(head * groups_ + group)];
-        turn.await(block_index, monitor_);
-        kernels_.queries[queries.width - 1](block);
+        Turn& turn = turns_[static_cast<size_t>(place)];
+        turn.await(visited_ == nullptr ? block_index : visited_blocks().count(place, block_index), monitor_);
+        for (const KeyRange& run : runs) kernels_.queries[queries.width - 1](part_of(block, queries, run));
         turn.pass();
       }
-      monitor_.advance(queries.rows * keys);
+      monitor_.advance(done);
+      done = 0;
     }
+    monitor_.advance(done);
+  }
+
+  void point_queries(simd::BackwardBlock<T>& block, int64_t head, int64_t group) const {
+    const int64_t batch = batch_of(unit_of(head)), h = q_head_of(head), first = group * stride_;
+    const HeadBuffers<T> b = buffers(head);
+    block.q_t = b.q_t + first * p_.d();
+    block.d_o_t = b.d_o_t + first * p_.d_v();
+    std::tie(block.q_rows, block.q_rows_stride) = kernel_rows(p_.q, d_padded_, b.q_rows, batch, h, group);
+    std::tie(block.d_o_rows, block.d_o_rows_stride) = kernel_rows(d_o_, d_v_padded_, b.d_o_rows, batch, h, group);
+    block.lse = b.lse + first;
+    block.delta = b.delta + first;
+    block.dq_t = b.dq_t + first * p_.d();
+  }
+
+  // A run of the block's keys, with its own place in d_logits.
+  simd::BackwardBlock<T> part_of(simd::BackwardBlock<T> block, const QueryGroup& queries, const KeyRange& run) const {
+    block.keys = run.size();
+    block.k += run.first * block.k_stride;
+    block.v += run.first * block.v_stride;
+    block.mask.diagonal = std::min(block.mask.diagonal - run.first, block.keys);
+    if (block.mask.bias != nullptr) block.mask.bias -= run.first;
+    if (block.d_bias != nullptr) block.d_bias -= run.first;
+    block.dk += run.first * d_padded_;
+    block.dv += run.first * d_v_padded_;
+    block.d_logits += run.first * queries.stride(kernels_.lanes);
+    return block;
   }
 
   // This block's share joins a row of the table, in the order of tasks; the share restarts at zero.
@@ -316,6 +368,7 @@ class Backward {
 
   Execution& run_;
   const Problem<T>& p_;
+  const VisitedTiles* const visited_;  // NULL: all pairs
   const View<const T, 4>& o_;
   const View<const T, 3>& lse_;
   const View<const T, 4>& d_o_;
@@ -326,6 +379,7 @@ class Backward {
   BiasTable<T> bias_;
   KeysAndValues<T> keys_values_;
   Aligned<T> heads_, workers_;
+  Aligned<uint64_t> block_words_;
   int64_t key_blocks_ = 0;
   Wave wave_;
   int64_t head_size_ = 0, worker_size_ = 0, bias_size_ = 0;
@@ -338,9 +392,11 @@ class Backward {
 
 template <class T>
 void exact_backward(Execution& run, const Problem<T>& problem, bool check_overflow, const View<const T, 4>& o,
-                    const View<const T, 3>& lse, const View<const T, 4>& d_o, const Gradients<T>& gradients) {
+                    const View<const T, 3>& lse, const View<const T, 4>& d_o, const Gradients<T>& gradients,
+                    const VisitedTiles* visited) {
   std::optional<Backward<T>> backward;
-  if (problem.pairs() > 0) backward.emplace(run, problem, o, lse, d_o, gradients);  // may throw: outputs are written after it
+  // May throw: outputs are written after it.
+  if (problem.pairs() > 0) backward.emplace(run, problem, o, lse, d_o, visited, gradients);
   for (const View<T, 4>& out : {gradients.dq, gradients.dk, gradients.dv, matrix_as_4d(gradients.d_lag_bias)}) {
     fill_zero(run, out);
   }
@@ -351,7 +407,7 @@ void exact_backward(Execution& run, const Problem<T>& problem, bool check_overfl
 
 #define SUBQUAD_INSTANTIATE(T)                                                                                           \
   template void exact_backward<T>(Execution&, const Problem<T>&, bool, const View<const T, 4>&, const View<const T, 3>&, \
-                                  const View<const T, 4>&, const Gradients<T>&);
+                                  const View<const T, 4>&, const Gradients<T>&, const VisitedTiles*);
 SUBQUAD_INSTANTIATE(float)
 SUBQUAD_INSTANTIATE(double)
 #undef SUBQUAD_INSTANTIATE

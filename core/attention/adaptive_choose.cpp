@@ -1,0 +1,427 @@
+// Method: docs/adaptive.md, section on choosing.
+#include "core/attention/adaptive_choose.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <functional>
+#include <numeric>
+
+#include "core/base/text.hpp"
+
+namespace subquad::attention {
+
+namespace {
+
+constexpr double kPlanningShare = 0.08;  // of exact attention's time
+constexpr int64_t kTiles = 16;           // of each sample
+constexpr double kMargin = 0.85;         // a choice must meet this much of the tolerance on the rows it is chosen by
+constexpr int64_t kWindow = 128;
+constexpr int64_t kSinks = 4, kHeavy = 60;
+constexpr float kHeavyShare = 0.002f;     // of the sampled rows' mass: a key with less is not heavy
+constexpr uint64_t kStream = 0x616461;    // of random numbers, plus the head's number
+constexpr int64_t kStrictStretch = 1024;  // rows that strict causality leaves exact; stretches end at its doublings
+
+constexpr float kShares[] = {0x1p-3f, 0x1p-4f, 0x1p-5f, 0x1p-6f, 0x1p-7f, 0x1p-8f, 0x1p-9f, 0x1p-10f, 0x1p-12f, 0x1p-14f, 0};
+
+constexpr char kStrictWhy[] = "strict causality leaves the first 1024 rows exact";
+constexpr char kCheaper[] = "exact attention is cheaper";
+constexpr int64_t kLeastTiles = 4;  // of each sample
+
+// Tiles of each sample whose exact rows take half of what planning may: rows come in six per pair of tiles, and their tiles run half
+// as far again as the rows do.
+int64_t affordable_tiles(int64_t rows, int64_t keys, double pairs) {
+  if (rows < 2 * kLeastTiles * kQueryTile) return 0;
+  return static_cast<int64_t>(kPlanningShare / 2 * pairs / (1.5 * 6 * static_cast<double>(keys)));
+}
+
+template <class T>
+int64_t visible_pairs(const Problem<T>& problem, int64_t batch, int64_t first, int64_t last) {
+  const KeyRange range = problem.keys_in_range(batch);
+  int64_t pairs = 0;
+  if (!problem.causal) return range.size() * (last - first);
+  for (int64_t row = first; row < last; ++row) pairs += problem.visible(range, row).size();
+  return pairs;
+}
+
+// What a candidate did on a sample.
+struct Trial {
+  TileErrors errors;
+  double cost = 0;      // relative to exact attention
+  double computed = 0;  // share of the visible pairs
+  PassCounts counts;
+};
+
+template <class T>
+class HeadChooser {
+ public:
+  HeadChooser(const ChoiceInput<T>& input, int64_t batch, int64_t head, HeadPass& pass, PassKeys& keys)
+      : in_(input),
+        p_(input.low.problem()),
+        batch_(batch),
+        head_(head),
+        low_(input.low.head(batch, head)),
+        pass_(pass),
+        keys_(keys),
+        stream_(kStream + static_cast<uint64_t>(batch * p_.q_heads() + head)) {
+    keys_.all = &input.low.keys(batch, head);
+  }
+
+  HeadPlan choose() {
+    const auto start = std::chrono::steady_clock::now();
+    HeadPlan plan;
+    plan.pairs = visible_pairs(0, p_.n_q());
+    if (in_.request.strict_causal) {
+      choose_stretches(plan);
+    } else {
+      plan.stretches.push_back({0, p_.n_q(), choose_rows(plan, 0, p_.n_q(), static_cast<double>(plan.pairs))});
+      if (!plan.exact()) judge(plan);
+    }
+    if (!plan.exact()) plan.fallback.clear();
+    if (!plan.stretches.empty() && plan.exact()) plan.error = {};
+    plan.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    return plan;
+  }
+
+ private:
+  int64_t visible_pairs(int64_t first, int64_t last) const { return attention::visible_pairs(p_, batch_, first, last); }
+
+  // The first rows exact, then stretches that double, each by what the rows before it say.
+  void choose_stretches(HeadPlan& plan) {
+    const int64_t n = p_.n_q();
+    plan.stretches.push_back({0, std::min(kStrictStretch, n), {}});
+    plan.fallback = kStrictWhy;
+    for (int64_t first = kStrictStretch; first < n; first *= 2) {
+      // The cost of the whole stretch, even where the rows end before it: a choice must not know how many there are.
+      const double pairs = static_cast<double>(visible_pairs(first / 2, first)) * 4;
+      plan.stretches.push_back({first, std::min(2 * first, n), choose_rows(plan, first / 2, first, pairs)});
+    }
+    if (!plan.exact()) judge(plan);
+  }
+
+  // A choice by rows first .. last - 1, for rows that have so many pairs.
+  HeadChoice choose_rows(HeadPlan& plan, int64_t first, int64_t last, double pairs) {
+    pairs_ = pairs;
+    spent_ = 0;
+    const int64_t tiles = affordable_tiles(last - first, last_key(last), pairs);
+    if (tiles < kLeastTiles) return exact(plan, kCheaper);
+    sample_ = sample_rows(first, last, std::min(kTiles, tiles), in_.request.seed, stream_);
+    take_exact_rows();
+    if (in_.request.budget) return best_within_budget(plan);
+    return cheapest_within_tolerance(plan);
+  }
+
+  int64_t last_key(int64_t end_row) const { return std::max<int64_t>(low_.last_key(end_row - 1) + 1 - low_.first_key, 1); }
+
+  HeadChoice exact(HeadPlan& plan, std::string why) const {
+    plan.fallback = std::move(why);
+    return {};
+  }
+
+  // Exact outputs of both samples: of their rows together, since tiles of rows are what exact attention is fast in.
+  void take_exact_rows() {
+    std::vector<int64_t> rows = rows_of(sample_.choosing);
+    const std::vector<int64_t> fresh = rows_of(sample_.fresh);
+    rows.insert(rows.end(), fresh.begin(), fresh.end());
+    std::sort(rows.begin(), rows.end());
+    exact_ = in_.exact.rows(batch_, head_, rows);
+  }
+
+  const T* exact_row(int64_t row) const {
+    const auto found = std::lower_bound(exact_.rows.begin(), exact_.rows.end(), row);
+    return exact_.o.data() + (found - exact_.rows.begin()) * p_.d_v();
+  }
+
+  // Least cost first; the first that meets the tolerance on the rows to choose by, and on fresh ones, is taken.
+  HeadChoice cheapest_within_tolerance(HeadPlan& plan) {
+    const double tol = *in_.request.tol;
+    if (in_.estimate == Estimate::sampled) {
+      for (const HeadChoice& choice : selected_candidates()) {
+        prepare(choice);
+        const Trial trial = attempt(choice, sample_.choosing);
+        if (trial.errors.relative() > kMargin * tol || trial.cost >= 1) continue;
+        if (attempt(choice, sample_.fresh).errors.relative() <= tol) return choice;
+        if (planning_ends()) break;
+      }
+    }
+    if ((in_.request.parts & kPartScreening) == 0) return exact(plan, "no part in use meets the tolerance");
+    HeadChoice choice;
+    choice.kind = HeadKind::screened;
+    const Trial all = attempt(choice, sample_.choosing);
+    if (all.errors.relative() > kMargin * tol) {
+      return exact(plan, "8-bit integers alone err by " + text(all.errors.relative()));
+    }
+    // Errors fall as the share does: halve the range of candidates.
+    size_t low = 0, high = std::size(kShares) - 1;
+    double cost = all.cost;
+    while (low < high) {
+      const size_t middle = (low + high) / 2;
+      choice.share = kShares[middle];
+      const Trial trial = attempt(choice, sample_.choosing);
+      if (trial.errors.relative() <= kMargin * tol) {
+        high = middle;
+        cost = trial.cost;
+      } else {
+        low = middle + 1;
+      }
+    }
+    choice.share = kShares[high];
+    for (size_t s = high; attempt(choice, sample_.fresh).errors.relative() > tol;) {
+      if (choice.share == 0) return exact(plan, "fresh rows err by more than the tolerance");
+      s = std::min(s + 2, std::size(kShares) - 1);
+      choice.share = kShares[s];
+    }
+    if (cost >= 1) return exact(plan, kCheaper);
+    return choice;
+  }
+
+  HeadChoice best_within_budget(HeadPlan& plan) {
+    const double budget = *in_.request.budget;
+    const double share =
+        budget <= 1 ? budget : budget * static_cast<double>(p_.n_q()) / std::max(1.0, static_cast<double>(plan.pairs));
+    if (share >= 1) return exact(plan, "the budget is all pairs");
+    std::vector<HeadChoice> candidates;
+    if (in_.estimate == Estimate::sampled) candidates = selected_candidates();
+    if ((in_.request.parts & kPartScreening) != 0) {
+      for (const float left_out : kShares) {
+        candidates.emplace_back();
+        candidates.back().kind = HeadKind::screened;
+        candidates.back().share = left_out;
+      }
+    }
+    const HeadChoice* best = nullptr;
+    double least = 0;
+    for (const HeadChoice& choice : candidates) {
+      prepare(choice);
+      const Trial trial = attempt(choice, sample_.choosing);
+      if (trial.computed > share || (best != nullptr && trial.errors.relative() >= least)) continue;
+      best = &choice;
+      least = trial.errors.relative();
+    }
+    if (best == nullptr) return exact(plan, "no part in use fits the budget");
+    prepare(*best);
+    return *best;
+  }
+
+  bool planning_ends() const { return spent_ > kPlanningShare; }
+
+  // In order of cost: a window, with heavy columns, with centroids, with more and more groups of keys.
+  std::vector<HeadChoice> selected_candidates() {
+    const int64_t parts = in_.request.parts;
+    if (p_.has_bias()) return {};  // summaries of keys know no lags
+    HeadChoice choice;
+    choice.kind = HeadKind::selected;
+    choice.window = kWindow;
+    choice.share = 0x1p-10f;
+    std::vector<HeadChoice> list;
+    choice.heavy = sinks();
+    list.push_back(choice);
+    if ((parts & kPartHeavy) != 0) {
+      choice.heavy = heavy_keys();
+      if (choice.heavy.size() > list.back().heavy.size()) list.push_back(choice);
+    }
+    if ((parts & kPartCentroids) != 0) {
+      choice.centroids = true;
+      list.push_back(choice);
+    }
+    if ((parts & kPartSelection) != 0) {
+      for (const float share : {0x1p-4f, 0x1p-6f, 0x1p-8f, 0x1p-10f}) {
+        choice.expand = share;
+        list.push_back(choice);
+      }
+    }
+    return list;
+  }
+
+  std::vector<int64_t> sinks() const {
+    std::vector<int64_t> keys(static_cast<size_t>(std::clamp<int64_t>(low_.end_key - low_.first_key, 0, kSinks)));
+    std::iota(keys.begin(), keys.end(), low_.first_key);
+    return keys;
+  }
+
+  // Keys with the largest mass over the rows to choose by, beyond their windows.
+  std::vector<int64_t> heavy_keys() {
+    const std::vector<int64_t> rows = rows_of(sample_.choosing);
+    HeadChoice all;
+    all.kind = HeadKind::screened;
+    pass_.run(in_.low.kernels(), low_, keys_, all, rows.data(), static_cast<int64_t>(rows.size()), [](int64_t, int64_t) {});
+    std::vector<float> mass = pass_.column_mass(in_.low.kernels(), *keys_.all, kWindow);
+    const float least = kHeavyShare * static_cast<float>(rows.size());
+    std::vector<int64_t> order;
+    for (int64_t j = low_.first_key + kSinks; j < low_.end_key; ++j) {
+      if (mass[static_cast<size_t>(j)] > least) order.push_back(j);
+    }
+    const auto most = std::min<size_t>(order.size(), kHeavy);
+    std::partial_sort(order.begin(), order.begin() + static_cast<int64_t>(most), order.end(), [&](int64_t a, int64_t b) {
+      const float x = mass[static_cast<size_t>(a)], y = mass[static_cast<size_t>(b)];
+      return x != y ? x > y : a < b;
+    });
+    order.resize(most);
+    const std::vector<int64_t> first = sinks();
+    order.insert(order.end(), first.begin(), first.end());
+    std::sort(order.begin(), order.end());
+    return order;
+  }
+
+  // Heavy keys and levels for a choice, unless they are those of the one before.
+  void prepare(const HeadChoice& choice) {
+    if (choice.kind != HeadKind::selected || (keys_.heavy && choice.heavy == prepared_heavy_)) return;
+    prepared_heavy_ = choice.heavy;
+    keys_ = make_pass_keys(in_.run.workspace, in_.monitor, in_.low, batch_, head_, choice);
+  }
+
+  // Runs a candidate on a sample.
+  Trial attempt(const HeadChoice& choice, const std::vector<SampleTile>& tiles) {
+    Trial trial;
+    if (choice.kind == HeadKind::screened) {
+      attempt_rows(choice, tiles, trial);
+    } else {
+      attempt_tiles(choice, tiles, trial);
+    }
+    return trial;
+  }
+
+  // Rows of all tiles together: a screened row does not depend on those beside it.
+  void attempt_rows(const HeadChoice& choice, const std::vector<SampleTile>& tiles, Trial& trial) {
+    const std::vector<int64_t> rows = rows_of(tiles);
+    const auto count = static_cast<int64_t>(rows.size());
+    pass_.run(in_.low.kernels(), low_, keys_, choice, rows.data(), count, [](int64_t, int64_t) {});
+    trial.counts = pass_.counts();
+    int64_t r = 0, pairs = 0;
+    for (const SampleTile& tile : tiles) {
+      trial.errors.add_tile();
+      for (const int64_t row : tile.rows) {
+        add_error(row, r++, trial.errors);
+        pairs += visible(row);
+      }
+    }
+    const auto& kernels = in_.low.kernels();
+    const double all = std::max<double>(static_cast<double>(pairs), 1);
+    trial.computed = std::min(1.0, static_cast<double>(trial.counts.computed) / all);
+    trial.cost = kernels.logit_cost + kernels.weight_cost * trial.computed;
+    spend(static_cast<double>(count) * static_cast<double>(last_key(rows.back() + 1)) * trial.cost);
+  }
+
+  void attempt_tiles(const HeadChoice& choice, const std::vector<SampleTile>& tiles, Trial& trial) {
+    int64_t pairs = 0;
+    for (const SampleTile& tile : tiles) {
+      std::vector<int64_t> rows(static_cast<size_t>(tile.count));
+      std::iota(rows.begin(), rows.end(), tile.first);
+      pass_.run(in_.low.kernels(), low_, keys_, choice, rows.data(), tile.count, [](int64_t, int64_t) {});
+      trial.counts.join(pass_.counts());
+      trial.errors.add_tile();
+      for (const int64_t row : tile.rows) add_error(row, row - tile.first, trial.errors);
+      for (const int64_t row : rows) pairs += visible(row);
+      in_.monitor.advance(0);
+    }
+    const auto& kernels = in_.low.kernels();
+    const double all = std::max<double>(static_cast<double>(pairs), 1);
+    trial.computed = std::min(1.0, static_cast<double>(trial.counts.computed) / all);
+    trial.cost = kernels.logit_cost * static_cast<double>(trial.counts.looked) / all + kernels.weight_cost * trial.computed;
+    spend(all * trial.cost);
+  }
+
+  int64_t visible(int64_t row) const { return std::max<int64_t>(low_.last_key(row) + 1 - low_.first_key, 0); }
+  void spend(double pairs) { spent_ += pairs / pairs_; }
+
+  void add_error(int64_t row, int64_t r, TileErrors& errors) {
+    output_.resize(static_cast<size_t>(p_.d_v()));
+    pass_.queries().finish(low_, r, p_.d_v(), output_.data(), 1, static_cast<T*>(nullptr));
+    const T* const o = exact_row(row);
+    for (int64_t c = 0; c < p_.d_v(); ++c) {
+      const double y = static_cast<double>(o[c]), x = static_cast<double>(output_[static_cast<size_t>(c)]);
+      errors.error.back() += (x - y) * (x - y);
+      errors.norm.back() += y * y;
+    }
+  }
+
+  // The estimate of the whole head, by rows that no choice has seen.
+  void judge(HeadPlan& plan) {
+    if (in_.request.strict_causal) {
+      sample_ = sample_rows(0, p_.n_q(), kTiles, in_.request.seed, stream_ + (uint64_t{1} << 32));
+      take_exact_rows();
+    }
+    TileErrors errors;
+    for (const Stretch& stretch : plan.stretches) {
+      std::vector<SampleTile> tiles;
+      for (const SampleTile& tile : sample_.fresh) {
+        if (tile.rows.front() >= stretch.first && tile.rows.front() < stretch.last) tiles.push_back(tile);
+      }
+      if (tiles.empty()) continue;
+      Trial trial;
+      if (stretch.choice.kind == HeadKind::exact) {
+        for (const SampleTile& tile : tiles) add_norms(tile, trial.errors);
+      } else {
+        trial = attempt(stretch.choice, tiles);
+        plan.expected.join(trial.counts);
+      }
+      errors.error.insert(errors.error.end(), trial.errors.error.begin(), trial.errors.error.end());
+      errors.norm.insert(errors.norm.end(), trial.errors.norm.begin(), trial.errors.norm.end());
+    }
+    plan.error = errors.estimate();
+    plan.sampled_rows = static_cast<int64_t>(rows_of(sample_.fresh).size());
+  }
+
+  void add_norms(const SampleTile& tile, TileErrors& errors) const {
+    errors.add_tile();
+    for (const int64_t row : tile.rows) {
+      const T* const o = exact_row(row);
+      for (int64_t c = 0; c < p_.d_v(); ++c) errors.norm.back() += static_cast<double>(o[c]) * static_cast<double>(o[c]);
+    }
+  }
+
+  const ChoiceInput<T>& in_;
+  const Problem<T>& p_;
+  const int64_t batch_, head_;
+  const LowHead<T> low_;
+  HeadPass& pass_;
+  PassKeys& keys_;
+  const uint64_t stream_;
+  double pairs_ = 0, spent_ = 0;  // of the rows a choice is for; shares of exact attention's time
+  RowSample sample_;
+  SampledRows<T> exact_;
+  std::vector<int64_t> prepared_heavy_;
+  std::vector<T> output_;
+};
+
+}  // namespace
+
+template <class T>
+PassKeys make_pass_keys(Workspace& workspace, Monitor& monitor, const LowProblem<T>& low, int64_t batch, int64_t head,
+                        const HeadChoice& choice) {
+  PassKeys keys;
+  keys.all = &low.keys(batch, head);
+  if (choice.kind != HeadKind::selected) return keys;
+  const auto k = low.k(batch, head), v = low.v(batch, head);
+  const std::vector<float>& center = low.center(batch, head);
+  keys.levels = LowLevels::build(Team(monitor), workspace, low.kernels(), k, v, center, *keys.all, choice.heavy);
+  if (!choice.heavy.empty()) keys.heavy = quantize_some_keys(workspace, low.kernels(), k, v, center, choice.heavy);
+  return keys;
+}
+
+template PassKeys make_pass_keys<float>(Workspace&, Monitor&, const LowProblem<float>&, int64_t, int64_t, const HeadChoice&);
+template PassKeys make_pass_keys<double>(Workspace&, Monitor&, const LowProblem<double>&, int64_t, int64_t, const HeadChoice&);
+
+template <class T>
+std::string exact_by_shape(const Problem<T>& problem, int64_t batch, const AdaptiveRequest& request) {
+  if (request.tol && *request.tol == 0) return "tol is 0";
+  if (!fits_low_precision(problem)) return "rows or sequences are too long for 8-bit passes";
+  if (request.strict_causal) return problem.n_q() <= kStrictStretch ? kStrictWhy : std::string();
+  const KeyRange range = problem.keys_in_range(batch);
+  const int64_t keys = problem.n_q() > 0 ? problem.visible(range, problem.n_q() - 1).size() : 0;
+  const double pairs = static_cast<double>(visible_pairs(problem, batch, 0, problem.n_q()));
+  return keys == 0 || affordable_tiles(problem.n_q(), keys, pairs) < kLeastTiles ? kCheaper : std::string();
+}
+
+template std::string exact_by_shape<float>(const Problem<float>&, int64_t, const AdaptiveRequest&);
+template std::string exact_by_shape<double>(const Problem<double>&, int64_t, const AdaptiveRequest&);
+
+template <class T>
+HeadPlan choose_head(const ChoiceInput<T>& input, int64_t batch, int64_t head, HeadPass& pass, PassKeys& keys) {
+  return HeadChooser<T>(input, batch, head, pass, keys).choose();
+}
+
+template HeadPlan choose_head<float>(const ChoiceInput<float>&, int64_t, int64_t, HeadPass&, PassKeys&);
+template HeadPlan choose_head<double>(const ChoiceInput<double>&, int64_t, int64_t, HeadPass&, PassKeys&);
+
+}  // namespace subquad::attention

@@ -1,0 +1,178 @@
+// One head in low precision: what a tile of queries goes over, by the parts that were chosen for the head.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "core/attention/low_levels.hpp"
+#include "core/attention/low_queries.hpp"
+
+namespace subquad::attention {
+
+enum class HeadKind { exact, screened, selected };
+
+// What was chosen for a head.
+struct HeadChoice {
+  HeadKind kind = HeadKind::exact;
+  float share = 0;             // of its mass, below which a row leaves a tile of keys out
+  int64_t window = 0;          // selected: keys before it that a query sees at least
+  std::vector<int64_t> heavy;  // selected: keys for all queries, increasing
+  float expand = 2;            // selected: share of a row's mass from which a group of keys is taken apart; above 1 none is
+  bool centroids = false;      // selected: groups that are not taken apart count by their means
+  bool conv = false;           // selected: all beyond the window but heavy keys by a conv far field
+};
+
+// What a pass took, in pairs.
+struct PassCounts {
+  int64_t computed = 0, looked = 0, selected = 0;
+  double missed = 0;  // largest over rows
+  void join(const PassCounts& other) {
+    computed += other.computed;
+    looked += other.looked;
+    selected += other.selected;
+    missed = std::max(missed, other.missed);
+  }
+};
+
+// The quantized keys that a head's passes read; levels and heavy ones where the choice has such parts.
+struct PassKeys {
+  const LowKeys* all = nullptr;
+  std::optional<LowLevels> levels;
+  std::optional<LowKeys> heavy;
+};
+
+// The passes of one worker.
+class HeadPass {
+ public:
+  HeadPass(int64_t d, int64_t d_v) : queries_(d, d_v) {}
+
+  // All that `choice` has for the given rows; results then come from queries().finish. Selected: rows must be consecutive.
+  // visit(first key, end key) is told of tiles of keys that mattered to a row.
+  template <class T, class Visit>
+  void run(const simd::LowPrecisionKernels& kernels, const LowHead<T>& head, const PassKeys& keys, const HeadChoice& choice,
+           const int64_t* rows, int64_t count, const Visit& visit) {
+    queries_.begin(kernels, head, rows, count);
+    first_key_ = head.first_key;
+    end_key_ = head.last_key(rows[count - 1]) + 1;
+    whole_ = head.last_key(rows[0]) + 1;
+    selected_ = 0;
+    if (end_key_ <= first_key_) return;
+    if (choice.kind == HeadKind::screened) {
+      screen(keys, choice, visit);
+    } else {
+      select(kernels, keys, choice, rows[0] + head.diagonal, rows[count - 1] + head.diagonal, visit);
+    }
+  }
+
+  // Share of the rows' masses that each key beyond the window has, summed over the rows of the last run, which must have left nothing
+  // out. The rows have no results afterwards.
+  std::vector<float> column_mass(const simd::LowPrecisionKernels& kernels, const LowKeys& keys, int64_t window);
+
+  const LowQueries& queries() const { return queries_; }
+  PassCounts counts() const;
+
+ private:
+  template <class Visit>
+  void screen(const PassKeys& keys, const HeadChoice& choice, const Visit& visit) {
+    const int64_t first = first_key_ / simd::kTileKeys, last = (end_key_ - 1) / simd::kTileKeys;
+    // The first keys, then from the last ones back: where most of the mass tends to lie, so that the rest can be left out.
+    attend_tile(*keys.all, first, choice.share, visit);
+    for (int64_t tile = last; tile > first; --tile) attend_tile(*keys.all, tile, choice.share, visit);
+  }
+
+  template <class Visit>
+  void attend_tile(const LowKeys& keys, int64_t tile, float share, const Visit& visit) {
+    const int64_t groups[] = {4 * tile, 4 * tile + 1, 4 * tile + 2, 4 * tile + 3};
+    const int64_t start = tile * simd::kTileKeys, end = start + simd::kTileKeys;
+    if (queries_.attend({&keys, start < first_key_ || end > whole_, share}, groups, simd::kTileGroups) > 0) visit(start, end);
+  }
+
+  template <class Visit>
+  void select(const simd::LowPrecisionKernels& kernels, const PassKeys& keys, const HeadChoice& choice, int64_t first_position,
+              int64_t last_position, const Visit& visit) {
+    near_start_ = std::clamp(first_position - choice.window + 1, first_key_, end_key_) / simd::kGroupKeys * simd::kGroupKeys;
+    near_end_ = std::min(round_up(std::max<int64_t>(last_position + choice.window, near_start_), simd::kGroupKeys), end_key_);
+    const LowKeys& all = keys.levels ? keys.levels->level(0) : *keys.all;
+    attend_range(all, near_start_, near_end_, choice.share, visit);
+    if (keys.heavy) attend_heavy(*keys.heavy, choice.share, visit);
+    if (keys.levels && (choice.centroids || choice.expand <= 1)) expand(kernels, *keys.levels, choice, visit);
+  }
+
+  // Groups of keys from start to end, the last ones first.
+  template <class Visit>
+  void attend_range(const LowKeys& keys, int64_t start, int64_t end, float share, const Visit& visit) {
+    const int64_t first = start / simd::kGroupKeys;
+    for (int64_t last = (end + simd::kGroupKeys - 1) / simd::kGroupKeys; last > first; last -= simd::kTileGroups) {
+      int64_t groups[simd::kTileGroups];
+      const int64_t begin = std::max(first, last - simd::kTileGroups), count = last - begin;
+      for (int64_t g = 0; g < count; ++g) groups[g] = begin + g;
+      const int64_t from = begin * simd::kGroupKeys, to = last * simd::kGroupKeys;
+      if (queries_.attend({&keys, from < first_key_ || to > whole_, share}, groups, count) > 0) visit(from, to);
+    }
+  }
+
+  template <class Visit>
+  void attend_heavy(const LowKeys& heavy, float share, const Visit& visit) {
+    const int32_t* const position = heavy.view().position;
+    for (int64_t slot = 0; slot < heavy.count() && position[slot] < end_key_; slot += simd::kTileKeys) {
+      const int64_t group = slot / simd::kGroupKeys, last = std::min(slot + simd::kTileKeys, heavy.count());
+      const int64_t count = (last - slot + simd::kGroupKeys - 1) / simd::kGroupKeys;
+      const int64_t groups[] = {group, group + 1, group + 2, group + 3};
+      const bool masked = position[slot] < first_key_ || position[last - 1] >= whole_;
+      if (queries_.attend({&heavy, masked, share}, groups, count) == 0) continue;
+      for (int64_t s = slot; s < last; ++s) visit(position[s], position[s] + 1);
+    }
+  }
+
+  // From the top level down: nodes with a large share of some row's mass are taken apart, the others count by their means or not
+  // at all.
+  template <class Visit>
+  void expand(const simd::LowPrecisionKernels& kernels, const LowLevels& levels, const HeadChoice& choice, const Visit& visit) {
+    frontier_.clear();
+    for (int64_t group = 0; group < levels.level(levels.top()).groups(); ++group) frontier_.push_back(group);
+    for (int64_t level = levels.top(); level >= 1 && !frontier_.empty(); --level) {
+      find_far_nodes(level);
+      weigh_nodes(kernels, levels.level(level), choice);
+      if (choice.centroids) {
+        for (size_t t = 0; t < frontier_.size(); t += simd::kTileGroups)
+          queries_.attend({&levels.level(level), true, choice.share}, &frontier_[t], tile_count(t), &lanes_[t]);
+      }
+      std::sort(next_.begin(), next_.end());
+      frontier_.swap(next_);
+    }
+    for (size_t t = 0; t < frontier_.size(); t += simd::kTileGroups) attend_groups(levels.level(0), t, choice.share, visit);
+    selected_ += static_cast<int64_t>(frontier_.size()) * simd::kGroupKeys * queries_.count();
+  }
+
+  template <class Visit>
+  void attend_groups(const LowKeys& keys, size_t t, float share, const Visit& visit) {
+    const int64_t count = tile_count(t);
+    bool masked = false;
+    for (int64_t g = 0; g < count; ++g) {
+      const int64_t start = frontier_[t + static_cast<size_t>(g)] * simd::kGroupKeys;
+      masked |= start < first_key_ || start + simd::kGroupKeys > whole_;
+    }
+    if (queries_.attend({&keys, masked, share}, &frontier_[t], count) == 0) return;
+    for (int64_t g = 0; g < count; ++g) {
+      const int64_t start = frontier_[t + static_cast<size_t>(g)] * simd::kGroupKeys;
+      visit(start, start + simd::kGroupKeys);
+    }
+  }
+
+  int64_t tile_count(size_t t) const { return std::min<int64_t>(simd::kTileGroups, static_cast<int64_t>(frontier_.size() - t)); }
+  void find_far_nodes(int64_t level);
+  void weigh_nodes(const simd::LowPrecisionKernels& kernels, const LowKeys& nodes, const HeadChoice& choice);
+
+  LowQueries queries_;
+  int64_t first_key_ = 0, end_key_ = 0;  // keys that some row sees
+  int64_t whole_ = 0;                    // every row sees the keys from first_key_ up to here
+  int64_t near_start_ = 0, near_end_ = 0;
+  int64_t selected_ = 0;
+  std::vector<int64_t> frontier_, next_;  // groups of nodes of a level; nodes to take apart
+  std::vector<uint16_t> lanes_;           // nodes of each group of the frontier that count as such
+  std::vector<float> logits_;             // [tile of the frontier][row][kTileKeys]
+};
+
+}  // namespace subquad::attention

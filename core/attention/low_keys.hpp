@@ -1,0 +1,66 @@
+// Keys and values in 8-bit integers, as the low-precision kernels read them.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include "core/base/views.hpp"
+#include "core/base/workspace.hpp"
+#include "core/parallel/team.hpp"
+#include "core/simd/low_precision_kernels.hpp"
+
+namespace subquad::attention {
+
+// Memory for `count` keys, rounded up to whole tiles; keys that are not there are hidden.
+class LowKeys {
+ public:
+  LowKeys() = default;
+  LowKeys(Workspace& workspace, int64_t d, int64_t d_v, int64_t count);
+
+  int64_t count() const { return count_; }
+  int64_t groups() const { return (count_ + simd::kGroupKeys - 1) / simd::kGroupKeys; }
+  const simd::LowKeys& view() const { return view_; }
+
+  // Key number `slot`: its row minus center, its place in the order of positions, and log2 of how many keys it stands for.
+  void set_key(const simd::LowPrecisionKernels& kernels, int64_t slot, const float* row, const float* center, int64_t d,
+               int32_t position, float log2_count);
+  // The value of key number `slot`, with a scale of at least `least_scale`; returns its scale. After set_key.
+  float set_value(const simd::LowPrecisionKernels& kernels, int64_t slot, const float* row, int64_t d_v, float least_scale);
+  // Leave a key out.
+  void hide(int64_t slot) { offset_.get()[slot] = simd::kHiddenLogit; }
+
+  // Keys and values are shared with `other`, which must live as long; what hides keys is this one's own.
+  static LowKeys sharing(Workspace& workspace, const LowKeys& other);
+
+ private:
+  int64_t count_ = 0;
+  Lease<uint8_t> k_;
+  Lease<int8_t> v_;
+  Lease<float> k_scale_, offset_, unit_;
+  Lease<int32_t> position_;
+  simd::LowKeys view_{};
+};
+
+// A value's scale is at least this share of the largest before it: far smaller ones would leave their key's weight no digits.
+inline constexpr float kLeastValueScale = 0x1p-10f;
+
+// The rows of one head as contiguous floats: in place, or through `buffer`.
+template <class T>
+const float* float_row(const View<const T, 2>& rows, int64_t i, std::vector<float>& buffer);
+
+// All keys and values of a head. center: what is taken off each key, [d].
+template <class T>
+LowKeys quantize_keys(const Team& team, Workspace& workspace, const simd::LowPrecisionKernels& kernels, const View<const T, 2>& k,
+                      const View<const T, 2>& v, const std::vector<float>& center);
+
+// Some of them, in increasing order.
+template <class T>
+LowKeys quantize_some_keys(Workspace& workspace, const simd::LowPrecisionKernels& kernels, const View<const T, 2>& k,
+                           const View<const T, 2>& v, const std::vector<float>& center, const std::vector<int64_t>& keys);
+
+// Mean of the first `count` keys.
+template <class T>
+std::vector<float> mean_key(const Team& team, const View<const T, 2>& k, int64_t count);
+
+}  // namespace subquad::attention
