@@ -216,7 +216,7 @@ class Adaptive {
       PassKeys& keys = keys_[static_cast<size_t>(h)];
       const auto& stretches = plan.heads[static_cast<size_t>(h)].stretches;  // one, where keys are selected
       if (keys.all == nullptr) {
-        keys = make_pass_keys(run_.workspace, monitor_, *low_, h / p_.q_heads(), h % p_.q_heads(), stretches.front().choice);
+        add_pass_keys(run_.workspace, monitor_, *low_, h / p_.q_heads(), h % p_.q_heads(), stretches.front().choice, keys);
       }
     });
     return Application<T>(run_, *low_, plan, keys_, check_overflow, o, lse, visited).compute();

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <functional>
 #include <numeric>
+#include <optional>
 
 #include "core/base/text.hpp"
 
@@ -15,6 +16,7 @@ namespace {
 
 constexpr double kPlanningShare = 0.08;  // of exact attention's time
 constexpr int64_t kTiles = 16;           // of each sample
+constexpr double kDearSelection = 0.3;   // relative to exact attention: screening then costs less
 constexpr double kMargin = 0.85;         // a choice must meet this much of the tolerance on the rows it is chosen by
 constexpr int64_t kWindow = 128;
 constexpr int64_t kSinks = 4, kHeavy = 60;
@@ -22,7 +24,8 @@ constexpr float kHeavyShare = 0.002f;     // of the sampled rows' mass: a key wi
 constexpr uint64_t kStream = 0x616461;    // of random numbers, plus the head's number
 constexpr int64_t kStrictStretch = 1024;  // rows that strict causality leaves exact; stretches end at its doublings
 
-constexpr float kShares[] = {0x1p-3f, 0x1p-4f, 0x1p-5f, 0x1p-6f, 0x1p-7f, 0x1p-8f, 0x1p-9f, 0x1p-10f, 0x1p-12f, 0x1p-14f, 0};
+constexpr float kShares[] = {4,       2,       1,       0x1p-1f, 0x1p-2f,  0x1p-3f,  0x1p-4f,  0x1p-5f,
+                             0x1p-6f, 0x1p-7f, 0x1p-8f, 0x1p-9f, 0x1p-10f, 0x1p-12f, 0x1p-14f, 0};
 
 constexpr char kStrictWhy[] = "strict causality leaves the first 1024 rows exact";
 constexpr char kCheaper[] = "exact attention is cheaper";
@@ -132,47 +135,76 @@ class HeadChooser {
     return exact_.o.data() + (found - exact_.rows.begin()) * p_.d_v();
   }
 
-  // Least cost first; the first that meets the tolerance on the rows to choose by, and on fresh ones, is taken.
+  // The cheapest that meets the tolerance on the rows to choose by and on fresh ones.
   HeadChoice cheapest_within_tolerance(HeadPlan& plan) {
-    const double tol = *in_.request.tol;
-    if (in_.estimate == Estimate::sampled) {
-      for (const HeadChoice& choice : selected_candidates()) {
-        prepare(choice);
-        const Trial trial = attempt(choice, sample_.choosing);
-        if (trial.errors.relative() > kMargin * tol || trial.cost >= 1) continue;
-        if (attempt(choice, sample_.fresh).errors.relative() <= tol) return choice;
-        if (planning_ends()) break;
+    std::optional<Candidate> selected, screened;
+    if (in_.estimate == Estimate::sampled) selected = cheapest_selected();
+    const bool cheap = selected && selected->cost <= in_.low.kernels().logit_cost;  // no screening costs less
+    if (!cheap && (in_.request.parts & kPartScreening) != 0) screened = cheapest_screened(plan);
+    if (selected && (!screened || selected->cost <= screened->cost)) {
+      prepare(selected->choice);
+      if (meets(selected->choice, sample_.fresh, 1)) return selected->choice;
+      if (!screened && (in_.request.parts & kPartScreening) != 0) screened = cheapest_screened(plan);
+    }
+    if (screened) {
+      if (screened->cost >= 1) return exact(plan, kCheaper);
+      return screened->choice;
+    }
+    if (plan.fallback.empty()) plan.fallback = "no part in use meets the tolerance";
+    return {};
+  }
+
+  struct Candidate {
+    HeadChoice choice;
+    double cost;
+  };
+
+  bool meets(const HeadChoice& choice, const std::vector<SampleTile>& tiles, double margin) {
+    return attempt(choice, tiles).errors.relative() <= margin * *in_.request.tol;
+  }
+
+  // Errors fall and costs rise along the list: the window with heavy keys first, then the range of the others is halved.
+  std::optional<Candidate> cheapest_selected() {
+    const std::vector<HeadChoice> list = selected_candidates();
+    std::optional<Candidate> best;
+    for (size_t low = 0, high = list.size(), next = 0; low < high && spent_ < kPlanningShare; next = (low + high) / 2) {
+      prepare(list[next]);
+      const Trial trial = attempt(list[next], sample_.choosing);
+      const bool met = trial.errors.relative() <= kMargin * *in_.request.tol;
+      if (met && trial.cost < 1) best = Candidate{list[next], trial.cost};
+      if (met || trial.cost > kDearSelection) {
+        high = next;
+      } else {
+        low = next + 1;
       }
     }
-    if ((in_.request.parts & kPartScreening) == 0) return exact(plan, "no part in use meets the tolerance");
+    return best;
+  }
+
+  // Errors rise with the share that rows may leave out: the range of shares is halved.
+  std::optional<Candidate> cheapest_screened(HeadPlan& plan) {
     HeadChoice choice;
     choice.kind = HeadKind::screened;
-    const Trial all = attempt(choice, sample_.choosing);
-    if (all.errors.relative() > kMargin * tol) {
-      return exact(plan, "8-bit integers alone err by " + text(all.errors.relative()));
-    }
-    // Errors fall as the share does: halve the range of candidates.
-    size_t low = 0, high = std::size(kShares) - 1;
-    double cost = all.cost;
+    size_t low = 0, high = std::size(kShares);
+    double cost = 0;
     while (low < high) {
       const size_t middle = (low + high) / 2;
       choice.share = kShares[middle];
       const Trial trial = attempt(choice, sample_.choosing);
-      if (trial.errors.relative() <= kMargin * tol) {
+      if (trial.errors.relative() <= kMargin * *in_.request.tol) {
         high = middle;
         cost = trial.cost;
       } else {
         low = middle + 1;
+        if (low == std::size(kShares)) plan.fallback = "8-bit integers alone err by " + text(trial.errors.relative());
       }
     }
-    choice.share = kShares[high];
-    for (size_t s = high; attempt(choice, sample_.fresh).errors.relative() > tol;) {
-      if (choice.share == 0) return exact(plan, "fresh rows err by more than the tolerance");
-      s = std::min(s + 2, std::size(kShares) - 1);
-      choice.share = kShares[s];
+    for (; high < std::size(kShares); high += 2) {
+      choice.share = kShares[high];
+      if (meets(choice, sample_.fresh, 1)) return Candidate{choice, cost};
+      if (plan.fallback.empty()) plan.fallback = "fresh rows err by more than the tolerance";
     }
-    if (cost >= 1) return exact(plan, kCheaper);
-    return choice;
+    return {};
   }
 
   HeadChoice best_within_budget(HeadPlan& plan) {
@@ -203,8 +235,6 @@ class HeadChooser {
     return *best;
   }
 
-  bool planning_ends() const { return spent_ > kPlanningShare; }
-
   // In order of cost: a window, with heavy columns, with centroids, with more and more groups of keys.
   std::vector<HeadChoice> selected_candidates() {
     const int64_t parts = in_.request.parts;
@@ -214,18 +244,14 @@ class HeadChooser {
     choice.window = kWindow;
     choice.share = 0x1p-10f;
     std::vector<HeadChoice> list;
-    choice.heavy = sinks();
+    choice.heavy = (parts & kPartHeavy) != 0 ? heavy_keys() : sinks();
     list.push_back(choice);
-    if ((parts & kPartHeavy) != 0) {
-      choice.heavy = heavy_keys();
-      if (choice.heavy.size() > list.back().heavy.size()) list.push_back(choice);
-    }
     if ((parts & kPartCentroids) != 0) {
       choice.centroids = true;
       list.push_back(choice);
     }
     if ((parts & kPartSelection) != 0) {
-      for (const float share : {0x1p-4f, 0x1p-6f, 0x1p-8f, 0x1p-10f}) {
+      for (const float share : {0x1p-3f, 0x1p-4f, 0x1p-5f, 0x1p-6f, 0x1p-7f, 0x1p-8f}) {
         choice.expand = share;
         list.push_back(choice);
       }
@@ -263,11 +289,13 @@ class HeadChooser {
     return order;
   }
 
-  // Heavy keys and levels for a choice, unless they are those of the one before.
   void prepare(const HeadChoice& choice) {
-    if (choice.kind != HeadKind::selected || (keys_.heavy && choice.heavy == prepared_heavy_)) return;
-    prepared_heavy_ = choice.heavy;
-    keys_ = make_pass_keys(in_.run.workspace, in_.monitor, in_.low, batch_, head_, choice);
+    if (choice.kind != HeadKind::selected) return;
+    if (choice.heavy != prepared_heavy_) {
+      keys_ = {};
+      prepared_heavy_ = choice.heavy;
+    }
+    add_pass_keys(in_.run.workspace, in_.monitor, in_.low, batch_, head_, choice, keys_);
   }
 
   // Runs a candidate on a sample.
@@ -387,20 +415,25 @@ class HeadChooser {
 }  // namespace
 
 template <class T>
-PassKeys make_pass_keys(Workspace& workspace, Monitor& monitor, const LowProblem<T>& low, int64_t batch, int64_t head,
-                        const HeadChoice& choice) {
-  PassKeys keys;
+void add_pass_keys(Workspace& workspace, Monitor& monitor, const LowProblem<T>& low, int64_t batch, int64_t head,
+                   const HeadChoice& choice, PassKeys& keys) {
   keys.all = &low.keys(batch, head);
-  if (choice.kind != HeadKind::selected) return keys;
+  if (choice.kind != HeadKind::selected) return;
   const auto k = low.k(batch, head), v = low.v(batch, head);
   const std::vector<float>& center = low.center(batch, head);
-  keys.levels = LowLevels::build(Team(monitor), workspace, low.kernels(), k, v, center, *keys.all, choice.heavy);
-  if (!choice.heavy.empty()) keys.heavy = quantize_some_keys(workspace, low.kernels(), k, v, center, choice.heavy);
-  return keys;
+  if (!choice.heavy.empty() && !keys.heavy) {
+    keys.heavy = quantize_some_keys(workspace, low.kernels(), k, v, center, choice.heavy);
+    keys.rest = LowKeys::sharing(workspace, *keys.all);
+    for (const int64_t j : choice.heavy) keys.rest->hide(j);
+  }
+  if ((choice.centroids || choice.expand <= 1) && !keys.levels)
+    keys.levels = LowLevels::build(Team(monitor), workspace, low.kernels(), k, v, center, choice.heavy);
 }
 
-template PassKeys make_pass_keys<float>(Workspace&, Monitor&, const LowProblem<float>&, int64_t, int64_t, const HeadChoice&);
-template PassKeys make_pass_keys<double>(Workspace&, Monitor&, const LowProblem<double>&, int64_t, int64_t, const HeadChoice&);
+template void add_pass_keys<float>(Workspace&, Monitor&, const LowProblem<float>&, int64_t, int64_t, const HeadChoice&,
+                                   PassKeys&);
+template void add_pass_keys<double>(Workspace&, Monitor&, const LowProblem<double>&, int64_t, int64_t, const HeadChoice&,
+                                    PassKeys&);
 
 template <class T>
 std::string exact_by_shape(const Problem<T>& problem, int64_t batch, const AdaptiveRequest& request) {

@@ -26,10 +26,10 @@ struct ChoiceInput {
 template <class T>
 std::string exact_by_shape(const Problem<T>& problem, int64_t batch, const AdaptiveRequest& request);
 
-// What the passes of a choice read.
+// Adds what the passes of a choice read to `keys`, which may hold that of another choice with the same heavy keys.
 template <class T>
-PassKeys make_pass_keys(Workspace& workspace, Monitor& monitor, const LowProblem<T>& low, int64_t batch, int64_t head,
-                        const HeadChoice& choice);
+void add_pass_keys(Workspace& workspace, Monitor& monitor, const LowProblem<T>& low, int64_t batch, int64_t head,
+                   const HeadChoice& choice, PassKeys& keys);
 
 // For heads that are not exact by their shape. pass: of this worker. keys: what the choice's passes read.
 template <class T>

@@ -36,11 +36,11 @@ struct PassCounts {
   }
 };
 
-// The quantized keys that a head's passes read; levels and heavy ones where the choice has such parts.
+// The quantized keys that a head's passes read, where the choice has such parts.
 struct PassKeys {
   const LowKeys* all = nullptr;
-  std::optional<LowLevels> levels;
-  std::optional<LowKeys> heavy;
+  std::optional<LowKeys> heavy, rest;  // rest: all but the heavy ones
+  std::optional<LowLevels> levels;     // of the rest
 };
 
 // The passes of one worker.
@@ -94,10 +94,10 @@ class HeadPass {
               int64_t last_position, const Visit& visit) {
     near_start_ = std::clamp(first_position - choice.window + 1, first_key_, end_key_) / simd::kGroupKeys * simd::kGroupKeys;
     near_end_ = std::min(round_up(std::max<int64_t>(last_position + choice.window, near_start_), simd::kGroupKeys), end_key_);
-    const LowKeys& all = keys.levels ? keys.levels->level(0) : *keys.all;
-    attend_range(all, near_start_, near_end_, choice.share, visit);
+    const LowKeys& rest = keys.rest ? *keys.rest : *keys.all;
+    attend_range(rest, near_start_, near_end_, choice.share, visit);
     if (keys.heavy) attend_heavy(*keys.heavy, choice.share, visit);
-    if (keys.levels && (choice.centroids || choice.expand <= 1)) expand(kernels, *keys.levels, choice, visit);
+    if (choice.centroids || choice.expand <= 1) expand(kernels, *keys.levels, rest, choice, visit);
   }
 
   // Groups of keys from start to end, the last ones first.
@@ -129,7 +129,8 @@ class HeadPass {
   // From the top level down: nodes with a large share of some row's mass are taken apart, the others count by their means or not
   // at all.
   template <class Visit>
-  void expand(const simd::LowPrecisionKernels& kernels, const LowLevels& levels, const HeadChoice& choice, const Visit& visit) {
+  void expand(const simd::LowPrecisionKernels& kernels, const LowLevels& levels, const LowKeys& rest, const HeadChoice& choice,
+              const Visit& visit) {
     frontier_.clear();
     for (int64_t group = 0; group < levels.level(levels.top()).groups(); ++group) frontier_.push_back(group);
     for (int64_t level = levels.top(); level >= 1 && !frontier_.empty(); --level) {
@@ -142,7 +143,7 @@ class HeadPass {
       std::sort(next_.begin(), next_.end());
       frontier_.swap(next_);
     }
-    for (size_t t = 0; t < frontier_.size(); t += simd::kTileGroups) attend_groups(levels.level(0), t, choice.share, visit);
+    for (size_t t = 0; t < frontier_.size(); t += simd::kTileGroups) attend_groups(rest, t, choice.share, visit);
     selected_ += static_cast<int64_t>(frontier_.size()) * simd::kGroupKeys * queries_.count();
   }
 

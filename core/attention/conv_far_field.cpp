@@ -6,12 +6,14 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <type_traits>
 
 #include "core/attention/conv_far_direct.hpp"
 #include "core/attention/conv_operator.hpp"
 #include "core/attention/for_heads.hpp"
 #include "core/attention/layout.hpp"
 #include "core/parallel/new_memory.hpp"
+#include "core/simd/exp2.hpp"
 
 namespace subquad::attention {
 
@@ -20,70 +22,65 @@ namespace {
 constexpr double kNothing = -std::numeric_limits<double>::infinity();
 constexpr int64_t kRows = 1024;  // per task of a pass over rows
 
-template <class T>
-ConvHead<T> kernel_head(const ConvFarField<T>& far) {
-  ConvHead<T> head(far.size(), {0});
+template <class T, class R>
+ConvHead<R> kernel_head(const ConvFarField<T>& far) {
+  ConvHead<R> head(far.size(), {0});
   std::copy(far.kernel.begin(), far.kernel.end(), head.kernel(0));
   return head;
 }
 
-// The head's weights by transforms, where they serve.
-template <class T>
+// The rows, of those asked for, that transforms in R serve.
+template <class T, class R>
 class FarOperator {
  public:
-  FarOperator(Execution& run, const Team& team, const ConvFarField<T>& far, int64_t columns)
+  FarOperator(Execution& run, const Team& team, const ConvFarField<T>& far, const std::vector<int64_t>& rows, int64_t columns)
       : run_(run),
         team_(team),
         far_(far),
-        head_(kernel_head(far)),
+        head_(kernel_head<T, R>(far)),
         op_(team, run.target, run.workspace, head_, ConvMode{}, columns),
         top_key_(*std::max_element(far.key.begin(), far.key.end())),
-        top_lag_(static_cast<double>(*std::max_element(far.kernel.begin(), far.kernel.end()))) {
-    choose_rows();
-    key_factors_.resize(static_cast<size_t>(far.size()));
-    for (int64_t j = 0; j < far.size(); ++j) key_factors_[static_cast<size_t>(j)] = static_cast<T>(std::exp(key(j) - top_key_));
+        top_lag_(static_cast<double>(*std::max_element(far.kernel.begin(), far.kernel.end()))),
+        served_(static_cast<size_t>(far.size())) {
+    key_factors_ = powers(far.key, top_key_);
+    choose_rows(rows);
     reserve_mapped(team, run.workspace, operand_, far.size() * columns);
+    reserve_mapped(team, run.workspace, product_, far.size() * columns);
   }
 
-  // Rows of o that transforms serve, and zeros in the others.
+  // Those rows of o.
   void forward(const View<const T, 2>& v, const View<T, 2>& o) {
-    const View<const T, 2> x = fill_operand(v.shape[1], [&](int64_t j, T* to) {
-      const T factor = key_factors_[static_cast<size_t>(j)];
-      const T* const from = v.at(j);
-      for (int64_t c = 0; c < v.shape[1]; ++c) to[c] = factor != 0 ? factor * from[c] : 0;
-    });
-    const View<T, 2> y{o.at(far_.window), {far_.size(), o.shape[1]}, o.strides};
-    op_.forward(team_, x, y);
+    const int64_t columns = v.shape[1];
+    for_rows([&](int64_t j) { scale_row(v.at(j), static_cast<R>(key_factors_[static_cast<size_t>(j)]), columns, operand_row(j, columns)); });
+    op_.forward(team_, operand(columns), product(columns));
     for_rows([&](int64_t a) {
-      const T factor = row_factor(a, far_.lse[static_cast<size_t>(a + far_.window)]);
-      for (int64_t c = 0; c < y.shape[1]; ++c) *y.at(a, c) = factor != 0 ? factor * *y.at(a, c) : 0;
+      if (!served_[static_cast<size_t>(a)]) return;
+      const R factor = row_factor(a, far_.lse[static_cast<size_t>(a + far_.window)]);
+      const R* const from = product_.get() + a * columns;
+      T* const to = o.at(a + far_.window);
+      for (int64_t c = 0; c < columns; ++c) to[c * o.strides[1]] = static_cast<T>(factor * from[c]);
     });
   }
 
   // dv += what those rows contribute.
   void transposed(const View<const T, 1>& lse, const View<const T, 2>& d_o, const View<T, 2>& dv) {
     const int64_t columns = d_o.shape[1];
-    const View<const T, 2> x = fill_operand(columns, [&](int64_t a, T* to) {
-      const T* const from = d_o.at(a + far_.window);
-      const T factor = row_factor(a, static_cast<double>(*lse.at(a + far_.window)));
-      for (int64_t c = 0; c < columns; ++c) to[c] = factor != 0 ? factor * from[c] : 0;
+    for_rows([&](int64_t a) {
+      const R factor = served_[static_cast<size_t>(a)] ? row_factor(a, static_cast<double>(*lse.at(a + far_.window))) : R{0};
+      scale_row(d_o.at(a + far_.window), factor, columns, operand_row(a, columns));
     });
-    Lease<T> product;
-    reserve_mapped(team_, run_.workspace, product, far_.size() * columns);
-    const View<T, 2> y{product.get(), {far_.size(), columns}, {columns, 1}};
-    op_.transposed(team_, x, y);
+    op_.transposed(team_, operand(columns), product(columns));
     for_rows([&](int64_t j) {
-      const T factor = key_factors_[static_cast<size_t>(j)];
-      for (int64_t c = 0; c < columns; ++c) *dv.at(j, c) += factor * *y.at(j, c);
+      const R factor = static_cast<R>(key_factors_[static_cast<size_t>(j)]);
+      const R* const from = product_.get() + j * columns;
+      for (int64_t c = 0; c < columns; ++c) *dv.at(j, c) += static_cast<T>(factor * from[c]);
     });
   }
 
-  // Queries with far pairs that no transform serves.
+  // Those asked for that it does not serve.
   const std::vector<int64_t>& other_rows() const { return other_rows_; }
 
  private:
-  double key(int64_t j) const { return far_.key[static_cast<size_t>(j)]; }
-
   template <class Body>
   void for_rows(const Body& body) const {
     team_.run((far_.size() + kRows - 1) / kRows, [&](int64_t task, int64_t) {
@@ -92,63 +89,95 @@ class FarOperator {
     });
   }
 
-  template <class Fill>
-  View<const T, 2> fill_operand(int64_t columns, const Fill& fill) const {
-    for_rows([&](int64_t a) { fill(a, operand_.get() + a * columns); });
-    return {operand_.get(), {far_.size(), columns}, {columns, 1}};
+  R* operand_row(int64_t a, int64_t columns) const { return operand_.get() + a * columns; }
+  View<const R, 2> operand(int64_t columns) const { return {operand_.get(), {far_.size(), columns}, {columns, 1}}; }
+  View<R, 2> product(int64_t columns) const { return {product_.get(), {far_.size(), columns}, {columns, 1}}; }
+
+  static void scale_row(const T* from, R factor, int64_t columns, R* to) {
+    for (int64_t c = 0; c < columns; ++c) to[c] = factor * static_cast<R>(from[c]);
   }
 
-  // What a row of the operator is multiplied by for weights relative to exp(lse); 0 for a row that is not served.
-  T row_factor(int64_t a, double lse) const {
-    if (!served_[static_cast<size_t>(a)]) return T{0};
+  // exp(values - top) of the far rows' keys or lags
+  template <class V>
+  std::vector<double> powers(const std::vector<V>& values, double top) const {
+    std::vector<double> x(static_cast<size_t>(far_.size()));
+    for (size_t a = 0; a < x.size(); ++a) x[a] = kLog2E * (static_cast<double>(values[a]) - top);
+    simd::exp2_array<double>(run_.target, x.data(), x.data(), far_.size());
+    for (size_t a = 0; a < x.size(); ++a) x[a] = static_cast<double>(values[a]) != kNothing ? x[a] : 0;
+    return x;
+  }
+
+  // What a row of the operator is multiplied by for weights relative to exp(lse).
+  R row_factor(int64_t a, double lse) const {
     const double row = far_.row[static_cast<size_t>(a + far_.window)];
-    return static_cast<T>(std::exp(row + top_key_ - lse + kLn2 * op_.log2_sums()[static_cast<size_t>(a)]));
+    return static_cast<R>(std::exp(row + top_key_ - lse + kLn2 * op_.log2_sums()[static_cast<size_t>(a)]));
   }
 
   // A transform's error, as in conv_plan.cpp with the operand's own norms, against the row's sum of weights.
-  void choose_rows() {
-    const int64_t size = far_.size(), block = op_.effort().block > 0 ? op_.effort().block : size, blocks = (size + block - 1) / block;
-    std::vector<double> keys(static_cast<size_t>(blocks)), lags(keys);
+  void choose_rows(const std::vector<int64_t>& rows) {
+    const int64_t size = far_.size(), block = op_.effort().block > 0 ? op_.effort().block : size,
+                  blocks = (size + block - 1) / block;
+    const std::vector<double> lag_factors = powers(far_.kernel, top_lag_);
+    std::vector<double> keys(static_cast<size_t>(blocks)), lags(keys), log_least(keys);
     for (int64_t x = 0; x < size; ++x) {
-      keys[static_cast<size_t>(x / block)] += std::exp(2 * (key(x) - top_key_));
-      lags[static_cast<size_t>(x / block)] += std::exp(2 * (static_cast<double>(far_.kernel[static_cast<size_t>(x)]) - top_lag_));
+      const auto at = static_cast<size_t>(x), b = static_cast<size_t>(x / block);
+      keys[b] += key_factors_[at] * key_factors_[at];
+      lags[b] += lag_factors[at] * lag_factors[at];
     }
-    served_.assign(static_cast<size_t>(size), false);
-    const double roundoff = std::numeric_limits<T>::epsilon() / 2 * std::log2(2.0 * static_cast<double>(block));
-    for (int64_t b = 0; b < blocks; ++b) {
+    const double roundoff = std::numeric_limits<R>::epsilon() / 2 * std::log2(2.0 * static_cast<double>(block));
+    for (size_t b = 0; b < keys.size(); ++b) {
       double error = 0;
-      for (int64_t p = 0; p <= b; ++p) {
-        const auto apart = static_cast<size_t>(b - p);
-        const double window = lags[apart] + (apart > 0 ? lags[apart - 1] : 0);
-        error += roundoff * std::sqrt(window * keys[static_cast<size_t>(p)]);
-      }
-      const double least = op_.effort().block > 0 ? std::log(error / kFarTolerance<T>) + top_key_ + top_lag_ : kNothing;
-      for (int64_t a = b * block; a < std::min((b + 1) * block, size); ++a) {
-        const auto i = static_cast<size_t>(a + far_.window);
-        const double sum = far_.lse[i] - far_.row[i],
-                     average = sum - top_key_ - kLn2 * op_.log2_sums()[static_cast<size_t>(a)];  // log of exp(c_j - max c)
-        if (far_.lse[i] == kNothing) continue;
-        served_[static_cast<size_t>(a)] = sum >= least && average >= -kMostFall;
-        if (!served_[static_cast<size_t>(a)]) other_rows_.push_back(a + far_.window);
-      }
-      team_.monitor().advance(0);
+      for (size_t p = 0; p <= b; ++p)
+        error += roundoff * std::sqrt((lags[b - p] + (b > p ? lags[b - p - 1] : 0)) * keys[p]);
+      log_least[b] = op_.effort().block > 0 ? std::log(error / kFarTolerance<T>) + top_key_ + top_lag_ : kNothing;
+    }
+    for (const int64_t i : rows) {
+      const auto a = static_cast<size_t>(i - far_.window);
+      const double sum = far_.lse[static_cast<size_t>(i)] - far_.row[static_cast<size_t>(i)],
+                   average = sum - top_key_ - kLn2 * op_.log2_sums()[a];  // log of exp(c_j - max c)
+      served_[a] = sum >= log_least[a / static_cast<size_t>(block)] && average >= -kMostFall;
+      if (!served_[a]) other_rows_.push_back(i);
     }
   }
 
-  // exp(c_j - max c) below exp(-kMostFall) has no digits left in T, or is lost beside others.
-  static constexpr double kMostFall = sizeof(T) == 4 ? 60 : 600;
+  // exp(c_j - max c) below exp(-kMostFall) has no digits left in R.
+  static constexpr double kMostFall = sizeof(R) == 4 ? 60 : 600;
 
   Execution& run_;
   const Team& team_;
   const ConvFarField<T>& far_;
-  const ConvHead<T> head_;
-  ConvOperator<T> op_;
+  const ConvHead<R> head_;
+  ConvOperator<R> op_;
   const double top_key_, top_lag_;
   std::vector<bool> served_;
   std::vector<int64_t> other_rows_;
-  std::vector<T> key_factors_;
-  Lease<T> operand_;
+  std::vector<double> key_factors_;
+  Lease<R> operand_, product_;
 };
+
+// Calls use(operator) for transforms in T, and in double where they leave many rows; returns the rows that none serves.
+template <class T, class Use>
+std::vector<int64_t> for_operators(Execution& run, const Team& team, const ConvFarField<T>& far, int64_t columns, const Use& use) {
+  std::vector<int64_t> rows;
+  for (int64_t i = far.window; i < far.n(); ++i) {
+    if (far.lse[static_cast<size_t>(i)] != kNothing) rows.push_back(i);
+  }
+  FarOperator<T, T> op(run, team, far, rows, columns);
+  use(op);
+  rows = op.other_rows();
+  if constexpr (!std::is_same_v<T, double>) {
+    double direct = 0;
+    for (const int64_t i : rows) direct += static_cast<double>((i - far.window + 1) * (2 * columns + 16));
+    const ConvSegment<double> segment{0, far.size(), nullptr};
+    const ConvCosts costs{columns, simd::spectral_kernels<double>(run.target).lanes};
+    if (direct > 2 * conv_product_cost<double>({segment}, far.size(), costs)) {
+      FarOperator<T, double> exact(run, team, far, rows, columns);
+      use(exact);
+      rows = exact.other_rows();
+    }
+  }
+  return rows;
+}
 
 template <class T>
 bool is_empty(const ConvFarField<T>& far) {
@@ -160,13 +189,13 @@ bool is_empty(const ConvFarField<T>& far) {
 template <class T>
 int64_t apply_conv_far_field(Execution& run, const Team& team, const ConvFarField<T>& far, const View<const T, 2>& v,
                              const View<T, 2>& o) {
-  fill_zero(team, View<T, 2>{o.data, {is_empty(far) ? far.n() : far.window, o.shape[1]}, o.strides});
+  for (int64_t i = 0; i < far.n(); ++i) {
+    if (far.lse[static_cast<size_t>(i)] != kNothing) continue;
+    for (int64_t c = 0; c < o.shape[1]; ++c) *o.at(i, c) = T{0};
+  }
   if (is_empty(far) || v.shape[1] == 0) return 0;
-  FarOperator<T> op(run, team, far, v.shape[1]);
-  op.forward(v, o);
-  const std::vector<int64_t>& rows = op.other_rows();
-  const FarDirect<T> direct(run, team, far);
-  direct.forward(v, rows, [&](size_t r) { return o.at(rows[r]); }, o.strides[1]);
+  const std::vector<int64_t> rows = for_operators(run, team, far, v.shape[1], [&](auto& op) { op.forward(v, o); });
+  FarDirect<T>(run, team, far).forward(v, rows, [&](size_t r) { return o.at(rows[r]); }, o.strides[1]);
   return static_cast<int64_t>(rows.size());
 }
 
@@ -180,9 +209,9 @@ template <class T>
 void apply_conv_far_field_transposed(Execution& run, const Team& team, const ConvFarField<T>& far, const View<const T, 1>& lse,
                                      const View<const T, 2>& d_o, const View<T, 2>& dv) {
   if (is_empty(far) || d_o.shape[1] == 0) return;
-  FarOperator<T> op(run, team, far, d_o.shape[1]);
-  op.transposed(lse, d_o, dv);
-  FarDirect<T>(run, team, far).transposed(lse, d_o, op.other_rows(), dv);
+  const std::vector<int64_t> rows =
+      for_operators(run, team, far, d_o.shape[1], [&](auto& op) { op.transposed(lse, d_o, dv); });
+  FarDirect<T>(run, team, far).transposed(lse, d_o, rows, dv);
 }
 
 #define SUBQUAD_INSTANTIATE(T)                                                                                              \

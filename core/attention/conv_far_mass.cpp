@@ -17,12 +17,33 @@ namespace {
 constexpr double kNothing = -std::numeric_limits<double>::infinity();
 constexpr int64_t kChunk = 4096;  // keys between two looks at the callback
 
+// In parts, so that no operation waits for the one before.
+double largest(const double* x, int64_t count) {
+  double parts[8];
+  std::fill(parts, parts + 8, kNothing);
+  int64_t t = 0;
+  for (; t + 8 <= count; t += 8) {
+    for (int64_t p = 0; p < 8; ++p) parts[p] = std::max(parts[p], x[t + p]);
+  }
+  for (; t < count; ++t) parts[0] = std::max(parts[0], x[t]);
+  return *std::max_element(parts, parts + 8);
+}
+double total(const double* x, int64_t count) {
+  double parts[8] = {};
+  int64_t t = 0;
+  for (; t + 8 <= count; t += 8) {
+    for (int64_t p = 0; p < 8; ++p) parts[p] += x[t + p];
+  }
+  for (; t < count; ++t) parts[0] += x[t];
+  return ((parts[0] + parts[1]) + (parts[2] + parts[3])) + ((parts[4] + parts[5]) + (parts[6] + parts[7]));
+}
+
 // A sum of powers 2^x, kept relative to the largest x seen.
 class PowerSum {
  public:
   // x is spoilt.
   void add(simd::Target target, double* x, int64_t count) {
-    const double top = *std::max_element(x, x + count);
+    const double top = largest(x, count);
     if (top == kNothing) return;
     if (top > top_) {
       sum_ *= std::exp2(top_ - top);
@@ -30,9 +51,7 @@ class PowerSum {
     }
     for (int64_t t = 0; t < count; ++t) x[t] -= top_;
     simd::exp2_array<double>(target, x, x, count);
-    double part = 0;
-    for (int64_t t = 0; t < count; ++t) part += x[t];
-    sum_ += part;
+    sum_ += total(x, count);
   }
   double log2() const { return sum_ > 0 ? top_ + std::log2(sum_) : kNothing; }
 
@@ -122,7 +141,8 @@ void calibrate(Execution& run, const Team& team, const View<const T, 2>& q, cons
   const simd::ProductKernels<T>& kernels = simd::product_kernels<T>(run.target);
   const Lease<double> memory(run.workspace, team.size() * 2 * kChunk);
   const auto count = static_cast<int64_t>(sampled_rows.size());
-  std::vector<double> shares(sampled_rows.size()), modelled(shares);
+  std::vector<double> shares(sampled_rows.size()), modelled(shares), left_out(far.key.size());
+  for (size_t j = 0; j < left_out.size(); ++j) left_out[j] = far.key[j] == kNothing ? kNothing : 0;
   team.run(count, [&](int64_t sample, int64_t member) {
     const int64_t i = sampled_rows[static_cast<size_t>(sample)];
     const double lse = far.lse[static_cast<size_t>(i)];
@@ -132,11 +152,9 @@ void calibrate(Execution& run, const Team& team, const View<const T, 2>& q, cons
     for (int64_t first = 0; first <= i; first += kChunk) {
       const int64_t keys = std::min(kChunk, i + 1 - first);
       kernels.dots({q.at(i), k.at(first), 0, k.strides[0], keys, q.shape[1], logits});
-      int64_t far_keys = 0;
-      for (int64_t t = 0; t < keys; ++t) {
-        logits[t] *= scale * kLog2E;
-        if (first + t <= i - far.window && far.key[static_cast<size_t>(first + t)] != kNothing) far_logits[far_keys++] = logits[t];
-      }
+      for (int64_t t = 0; t < keys; ++t) logits[t] *= scale * kLog2E;
+      const int64_t far_keys = std::min(keys, i - far.window + 1 - first);
+      for (int64_t t = 0; t < far_keys; ++t) far_logits[t] = logits[t] + left_out[static_cast<size_t>(first + t)];
       all.add(run.target, logits, keys);
       if (far_keys > 0) beyond.add(run.target, far_logits, far_keys);
       team.monitor().advance(0);

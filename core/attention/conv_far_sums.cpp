@@ -63,20 +63,18 @@ class Sums {
   void find_means(const View<const T, 2>& x, bool only_kept, std::vector<T>& mean, double& unit) const {
     const auto d = static_cast<size_t>(x.shape[1]);
     std::vector<std::vector<double>> totals(static_cast<size_t>(chunks()));
-    std::vector<T> most(static_cast<size_t>(chunks()));
+    std::vector<std::vector<T>> most(static_cast<size_t>(chunks()));
     team_.run(chunks(), [&](int64_t chunk, int64_t) {
       std::vector<double> total(d);
-      T largest = 0;
+      std::vector<T> largest(d);
       for (int64_t i = chunk * kChunk; i < last_of(chunk); ++i) {
         if (only_kept && !pairs_.kept[static_cast<size_t>(i)]) continue;
         const T* const row = x.at(i);
-        for (size_t l = 0; l < d; ++l) {
-          total[l] += static_cast<double>(row[l]);
-          largest = std::max(largest, std::fabs(row[l]));
-        }
+        for (size_t l = 0; l < d; ++l) total[l] += static_cast<double>(row[l]);
+        for (size_t l = 0; l < d; ++l) largest[l] = std::max(largest[l], std::fabs(row[l]));
       }
       totals[static_cast<size_t>(chunk)] = std::move(total);
-      most[static_cast<size_t>(chunk)] = largest;
+      most[static_cast<size_t>(chunk)] = std::move(largest);
       team_.monitor().advance(0);
     });
     const int64_t count = only_kept ? size() - static_cast<int64_t>(pairs_.left_out.size()) : size();
@@ -86,7 +84,8 @@ class Sums {
       for (const auto& total : totals) sum += total[l];
       mean[l] = static_cast<T>(sum / static_cast<double>(count));
     }
-    const T largest = *std::max_element(most.begin(), most.end());
+    T largest = 0;
+    for (const auto& own : most) largest = std::max(largest, *std::max_element(own.begin(), own.end()));
     constexpr int kMost = sizeof(T) == 4 ? 126 : 1022;
     unit = largest > 0 && std::isfinite(largest) ? std::ldexp(1.0, std::clamp(std::ilogb(largest), -kMost, kMost)) : 1;
   }
@@ -99,16 +98,16 @@ class Sums {
     double both = 0;
     for (size_t l = 0; l < q_mean_.size(); ++l) both += static_cast<double>(q_mean_[l]) * static_cast<double>(k_mean_[l]);
     const T q_inverse = static_cast<T>(1 / q_unit_), k_inverse = static_cast<T>(1 / k_unit_);
-    const auto subtract = [&](const T* from, const std::vector<T>& mean, T inverse, T* to) {
-      for (int64_t l = 0; l < d; ++l) to[l] = from[l] * inverse - mean[static_cast<size_t>(l)] * inverse;
+    const auto subtract = [&](const T* from, const T* mean, T inverse, T* to) {
+      for (int64_t l = 0; l < d; ++l) to[l] = (from[l] - mean[l]) * inverse;
       std::fill(to + d, to + width_, T{0});
     };
     for (int64_t i = first; i < first + count; ++i) {
       const auto at = static_cast<size_t>(i);
-      subtract(q_.at(i), q_mean_, q_inverse, q_rest_.get() + i * width_);
+      subtract(q_.at(i), q_mean_.data(), q_inverse, q_rest_.get() + i * width_);
       result_.row_part[at] *= scale_;
       if (pairs_.kept[at]) {
-        subtract(k_.at(i), k_mean_, k_inverse, k_rest_.get() + i * width_);
+        subtract(k_.at(i), k_mean_.data(), k_inverse, k_rest_.get() + i * width_);
         result_.key_part[at] = scale_ * (result_.key_part[at] - both);
       } else {
         std::fill(k_rest_.get() + i * width_, k_rest_.get() + (i + 1) * width_, T{0});

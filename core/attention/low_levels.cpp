@@ -84,10 +84,8 @@ LowKeys centroids(Workspace& workspace, const simd::LowPrecisionKernels& kernels
 template <class T>
 LowLevels LowLevels::build(const Team& team, Workspace& workspace, const simd::LowPrecisionKernels& kernels,
                            const View<const T, 2>& k, const View<const T, 2>& v, const std::vector<float>& center,
-                           const LowKeys& keys, const std::vector<int64_t>& left_out) {
+                           const std::vector<int64_t>& left_out) {
   LowLevels levels;
-  levels.levels_.push_back(LowKeys::sharing(workspace, keys));
-  for (const int64_t j : left_out) levels.levels_.back().hide(j);
   NodeSums sums = sum_keys(team, k, v, left_out);
   while (true) {
     levels.levels_.push_back(centroids(workspace, kernels, sums, center));
@@ -99,8 +97,7 @@ LowLevels LowLevels::build(const Team& team, Workspace& workspace, const simd::L
 
 #define SUBQUAD_INSTANTIATE(T)                                                                                               \
   template LowLevels LowLevels::build<T>(const Team&, Workspace&, const simd::LowPrecisionKernels&, const View<const T, 2>&, \
-                                         const View<const T, 2>&, const std::vector<float>&, const LowKeys&,                 \
-                                         const std::vector<int64_t>&);
+                                         const View<const T, 2>&, const std::vector<float>&, const std::vector<int64_t>&);
 SUBQUAD_INSTANTIATE(float)
 SUBQUAD_INSTANTIATE(double)
 #undef SUBQUAD_INSTANTIATE
