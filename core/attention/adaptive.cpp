@@ -19,7 +19,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 // Sequences up to here are screened in whole where nothing else is asked for: docs/adaptive.md, table of crossovers.
-constexpr int64_t kScreenedKeys = 16384;
+constexpr int64_t kScreenedKeys = 4096;
 constexpr int64_t kCenterKeys = 1024;  // strict causality: keys whose mean may be taken off all
 constexpr int64_t kTilesPerTask = 4;
 

@@ -17,15 +17,16 @@ namespace {
 constexpr double kPlanningShare = 0.08;  // of exact attention's time
 constexpr int64_t kTiles = 16;           // of each sample
 constexpr double kDearSelection = 0.3;   // relative to exact attention: screening then costs less
-constexpr double kMargin = 0.85;         // a choice must meet this much of the tolerance on the rows it is chosen by
+// Shares of a row's mass below which it leaves a tile out: by a bound that is loose, so they may be far above the tolerance.
+constexpr float kLeftOut = 0x1p-5f, kLeftOutPerShare = 8, kMostLeftOut = 0.5f;
+constexpr double kMargin = 0.85;  // a choice must meet this much of the tolerance on the rows it is chosen by
 constexpr int64_t kWindow = 128;
 constexpr int64_t kSinks = 4, kHeavy = 60;
 constexpr float kHeavyShare = 0.002f;     // of the sampled rows' mass: a key with less is not heavy
 constexpr uint64_t kStream = 0x616461;    // of random numbers, plus the head's number
 constexpr int64_t kStrictStretch = 1024;  // rows that strict causality leaves exact; stretches end at its doublings
 
-constexpr float kShares[] = {4,       2,       1,       0x1p-1f, 0x1p-2f,  0x1p-3f,  0x1p-4f,  0x1p-5f,
-                             0x1p-6f, 0x1p-7f, 0x1p-8f, 0x1p-9f, 0x1p-10f, 0x1p-12f, 0x1p-14f, 0};
+constexpr float kShares[] = {32, 16, 8, 4, 2, 1, 0x1p-1f, 0x1p-2f, 0x1p-3f, 0x1p-4f, 0x1p-5f, 0x1p-7f, 0x1p-9f, 0};
 
 constexpr char kStrictWhy[] = "strict causality leaves the first 1024 rows exact";
 constexpr char kCheaper[] = "exact attention is cheaper";
@@ -138,7 +139,7 @@ class HeadChooser {
   // The cheapest that meets the tolerance on the rows to choose by and on fresh ones.
   HeadChoice cheapest_within_tolerance(HeadPlan& plan) {
     std::optional<Candidate> selected, screened;
-    if (in_.estimate == Estimate::sampled) selected = cheapest_selected();
+    if (selects()) selected = cheapest_selected();
     const bool cheap = selected && selected->cost <= in_.low.kernels().logit_cost;  // no screening costs less
     if (!cheap && (in_.request.parts & kPartScreening) != 0) screened = cheapest_screened(plan);
     if (selected && (!screened || selected->cost <= screened->cost)) {
@@ -153,6 +154,9 @@ class HeadChooser {
     if (plan.fallback.empty()) plan.fallback = "no part in use meets the tolerance";
     return {};
   }
+
+  // Selection is for blocks of rows together: with strict causality a row's choice may depend on no later one.
+  bool selects() const { return in_.estimate == Estimate::sampled && !in_.request.strict_causal; }
 
   struct Candidate {
     HeadChoice choice;
@@ -213,7 +217,7 @@ class HeadChooser {
         budget <= 1 ? budget : budget * static_cast<double>(p_.n_q()) / std::max(1.0, static_cast<double>(plan.pairs));
     if (share >= 1) return exact(plan, "the budget is all pairs");
     std::vector<HeadChoice> candidates;
-    if (in_.estimate == Estimate::sampled) candidates = selected_candidates();
+    if (selects()) candidates = selected_candidates();
     if ((in_.request.parts & kPartScreening) != 0) {
       for (const float left_out : kShares) {
         candidates.emplace_back();
@@ -226,11 +230,12 @@ class HeadChooser {
     for (const HeadChoice& choice : candidates) {
       prepare(choice);
       const Trial trial = attempt(choice, sample_.choosing);
-      if (trial.computed > share || (best != nullptr && trial.errors.relative() >= least)) continue;
+      const double error = trial.errors.relative();
+      if (trial.computed > share || !(error < 1) || (best != nullptr && error >= least)) continue;
       best = &choice;
-      least = trial.errors.relative();
+      least = error;
     }
-    if (best == nullptr) return exact(plan, "no part in use fits the budget");
+    if (best == nullptr) return exact(plan, "no part in use fits the budget with an error below 1");
     prepare(*best);
     return *best;
   }
@@ -242,7 +247,7 @@ class HeadChooser {
     HeadChoice choice;
     choice.kind = HeadKind::selected;
     choice.window = kWindow;
-    choice.share = 0x1p-10f;
+    choice.share = kLeftOut;
     std::vector<HeadChoice> list;
     choice.heavy = (parts & kPartHeavy) != 0 ? heavy_keys() : sinks();
     list.push_back(choice);
@@ -253,6 +258,7 @@ class HeadChooser {
     if ((parts & kPartSelection) != 0) {
       for (const float share : {0x1p-3f, 0x1p-4f, 0x1p-5f, 0x1p-6f, 0x1p-7f, 0x1p-8f}) {
         choice.expand = share;
+        choice.share = std::min(kLeftOutPerShare * share, kMostLeftOut);
         list.push_back(choice);
       }
     }

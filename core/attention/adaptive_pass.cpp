@@ -42,7 +42,7 @@ void HeadPass::find_far_nodes(int64_t level) {
   for (size_t f = 0; f < frontier_.size(); ++f) {
     for (int64_t lane = 0; lane < kGroupKeys; ++lane) {
       const int64_t node = frontier_[f] * kGroupKeys + lane, start = node * keys_per_node, end = start + keys_per_node;
-      if (start >= end_key_ || end <= first_key_ || (start >= near_start_ && end <= near_end_)) continue;
+      if (start >= end_key_ || end <= first_key_ || (start >= near_start_ && std::min(end, end_key_) <= near_end_)) continue;
       const bool far = start >= first_key_ && end <= whole_ && (end <= near_start_ || start >= near_end_);
       if (far) {
         lanes_[f] = static_cast<uint16_t>(lanes_[f] | 1u << lane);

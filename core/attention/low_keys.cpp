@@ -12,7 +12,8 @@ namespace subquad::attention {
 
 namespace {
 
-constexpr int64_t kRowsPerTask = 512;  // a multiple of the kernels' group
+constexpr int64_t kRowsPerTask = 512;   // a multiple of the kernels' group
+constexpr float kTinyScale = 0x1p-90f;  // smaller values count as zero: their scale's inverse must not overflow
 
 }  // namespace
 
@@ -75,7 +76,11 @@ float LowKeys::set_value(const simd::LowPrecisionKernels& kernels, int64_t slot,
   constexpr int64_t kMost = 4096;
   int8_t integers[kMost];
   constexpr int32_t kLevels = 127;
-  const float own = kernels.quantize(row, nullptr, d_v, kLevels, integers);
+  float own = kernels.quantize(row, nullptr, d_v, kLevels, integers);
+  if (own < kTinyScale) {
+    own = 0;
+    std::fill(integers, integers + d_v, int8_t{0});
+  }
   float scale = own;
   if (own < least_scale) {
     scale = least_scale;
@@ -85,7 +90,7 @@ float LowKeys::set_value(const simd::LowPrecisionKernels& kernels, int64_t slot,
   int8_t* const to = v_.get() + slot / 4 * 4 * view_.d_v + slot % 4;
   for (int64_t c = 0; c < d_v; ++c) to[c * 4] = integers[c];
   for (int64_t c = d_v; c < view_.d_v; ++c) to[c * 4] = 0;
-  const float divisor = scale > 0 ? scale : 1;  // 0: no value before this one differs from 0 either
+  const float divisor = scale > 0 ? scale : kTinyScale;  // 0: no value before this one differs from 0 either
   offset_.get()[slot] += std::log2(divisor);
   unit_.get()[slot] = 1 / divisor;
   return scale;

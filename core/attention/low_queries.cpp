@@ -21,6 +21,7 @@ LowQueries::LowQueries(int64_t d, int64_t d_v)
       sum_(kTileQueries),
       mass_(kTileQueries),
       missed_(kTileQueries),
+      missed_sum_(kTileQueries),
       o_(kTileQueries * d_v_),
       logits_(kTileQueries * kTileKeys),
       tops_(kTileQueries * 16),
@@ -29,8 +30,8 @@ LowQueries::LowQueries(int64_t d, int64_t d_v)
       last_(kTileQueries),
       row_(kTileQueries),
       weights_(kTileQueries * kTileKeys) {
-  state_ = {0, q_.get(),   q_scale_.get(), q_start_.get(), last_.get(),   row_.get(),
-            0, max_.get(), sum_.get(),     mass_.get(),    missed_.get(), o_.get()};
+  state_ = {0,          q_.get(),   q_scale_.get(), q_start_.get(), last_.get(),       row_.get(), 0,
+            max_.get(), sum_.get(), mass_.get(),    missed_.get(),  missed_sum_.get(), o_.get()};
   scratch_ = {logits_.get(), tops_.get(), masses_.get(), weights_.get()};
   std::fill_n(tops_.get(), kTileQueries * 16, 0.0f);
   std::fill_n(masses_.get(), kTileQueries * 16, 0.0f);
@@ -57,7 +58,7 @@ void LowQueries::begin(const simd::LowPrecisionKernels& kernels, const LowHead<T
     last_.get()[r] = static_cast<int32_t>(head.last_key(rows[r]));
   }
   std::fill_n(max_.get(), kTileQueries, simd::kHiddenLogit);
-  for (float* const zero : {sum_.get(), mass_.get(), missed_.get()}) std::fill_n(zero, kTileQueries, 0.0f);
+  for (float* const zero : {sum_.get(), mass_.get(), missed_.get(), missed_sum_.get()}) std::fill_n(zero, kTileQueries, 0.0f);
   std::fill_n(o_.get(), kTileQueries * d_v_, 0.0f);
   state_.rows = count;
   state_.first = static_cast<int32_t>(head.first_key);
@@ -95,8 +96,10 @@ float LowQueries::log2_mass(int64_t r) const {
 }
 
 double LowQueries::missed_share(int64_t r) const {
-  const double missed = static_cast<double>(missed_.get()[r]), mass = static_cast<double>(mass_.get()[r]);
-  return missed > 0 ? missed / (missed + mass) : 0;
+  const auto share = [](float missed, float seen) {
+    return missed > 0 ? static_cast<double>(missed) / (static_cast<double>(missed) + static_cast<double>(seen)) : 0.0;
+  };
+  return std::max(share(missed_.get()[r], mass_.get()[r]), share(missed_sum_.get()[r], sum_.get()[r]));
 }
 
 template <class T>

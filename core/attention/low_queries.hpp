@@ -30,7 +30,7 @@ struct LowHead {
 struct LowGroups {
   const LowKeys* keys;
   bool masked;  // whether some row may not see some of the keys, or some keys do not count
-  float share;  // of its mass so far, below which a row leaves a tile out
+  float share;  // what a row may leave out, as a multiple of what it has seen: see simd::LowTile
 };
 
 class LowQueries {
@@ -58,7 +58,7 @@ class LowQueries {
   int64_t row(int64_t r) const { return rows_[static_cast<size_t>(r)]; }
   // log2 of the mass seen so far, weights times scales of values; far below 0 where nothing was seen.
   float log2_mass(int64_t r) const;
-  // Bound of the share of its mass that row r left out.
+  // Bound of the share of its weights, and of its weights times their values' scales, that row r left out.
   double missed_share(int64_t r) const;
   int64_t computed_rows() const { return computed_; }  // rows times tiles of keys whose weights were computed, since begin
   int64_t looked_rows() const { return looked_; }      // rows times tiles whose logits were
@@ -70,7 +70,7 @@ class LowQueries {
   int64_t d_, d_v_;  // padded
   std::array<int64_t, simd::kTileQueries> rows_{};
   Aligned<int8_t> q_;
-  Aligned<float> q_scale_, max_, sum_, mass_, missed_, o_, logits_, tops_, masses_;
+  Aligned<float> q_scale_, max_, sum_, mass_, missed_, missed_sum_, o_, logits_, tops_, masses_;
   Aligned<int32_t> q_start_, last_, row_;
   Aligned<uint8_t> weights_;
   const float* bias_ = nullptr;

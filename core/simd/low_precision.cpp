@@ -159,7 +159,8 @@ class LowPass {
   // Moves the rows' maxima, and lists the rows that the tile matters to.
   SUBQUAD_VNNI_ATTR HWY_INLINE void choose_rows() {
     const LowFloats d;
-    const LowFloat keys = hn::Set(d, static_cast<float>(kTileKeys)), share = hn::Set(d, t_.share);
+    const LowFloat keys = hn::Set(d, static_cast<float>(kTileKeys)), share = hn::Set(d, t_.share),
+                   unit = hn::Set(d, largest_unit());
     active_ = 0;
     for (int64_t first = 0; first < q_.rows; first += 16) {
       reduce_rows<MaxOfRows>(s_.tops + first * 16, top_ + first);
@@ -169,11 +170,17 @@ class LowPass {
         const LowFloat mass = hn::Mul(hn::LoadU(d, q_.mass + row), shrink);
         const LowFloat largest = quick_exp2(hn::Sub(top, max)), most = hn::Mul(keys, largest);
         const auto seen = hn::Gt(top, hn::Set(d, kHiddenLogit / 2));
-        const auto matters = hn::And(seen, hn::Ge(most, hn::Mul(share, mass)));
-        const LowFloat missed = hn::Mul(hn::LoadU(d, q_.missed + row), shrink);
-        hn::StoreU(hn::Add(missed, hn::IfThenElseZero(hn::AndNot(matters, seen), most)), d, q_.missed + row);
+        const LowFloat sum = hn::Mul(hn::LoadU(d, q_.sum + row), shrink);
+        // With this tile, what is left out stays a small share of the weights times values, and of the weights themselves.
+        const LowFloat missed = hn::Mul(hn::LoadU(d, q_.missed + row), shrink), with_tile = hn::Add(missed, most);
+        const LowFloat missed_sum = hn::Mul(hn::LoadU(d, q_.missed_sum + row), shrink),
+                       sum_with_tile = hn::MulAdd(most, unit, missed_sum);
+        const auto spared = hn::And(hn::Lt(with_tile, hn::Mul(share, mass)), hn::Lt(sum_with_tile, hn::Mul(share, sum)));
+        const auto matters = hn::AndNot(spared, seen), left_out = hn::And(seen, spared);
+        hn::StoreU(hn::IfThenElse(left_out, with_tile, missed), d, q_.missed + row);
+        hn::StoreU(hn::IfThenElse(left_out, sum_with_tile, missed_sum), d, q_.missed_sum + row);
         hn::StoreU(mass, d, q_.mass + row);
-        hn::StoreU(hn::Mul(hn::LoadU(d, q_.sum + row), shrink), d, q_.sum + row);
+        hn::StoreU(sum, d, q_.sum + row);
         hn::StoreU(max, d, q_.max + row);
         hn::StoreU(largest, d, scale_ + row);
         if (const auto rises = hn::Gt(top, before); !hn::AllFalse(d, rises)) rescale(row, shrink);
@@ -185,6 +192,13 @@ class LowPass {
         }
       }
     }
+  }
+
+  SUBQUAD_VNNI_ATTR HWY_INLINE float largest_unit() const {
+    const LowFloats d;
+    LowFloat largest = hn::Zero(d);
+    for (int v = 0; v < kVectors; ++v) largest = hn::Max(largest, hn::LoadU(d, k_.unit + group_of(v) * kGroupKeys + lane_of(v)));
+    return hn::GetLane(hn::MaxOfLanes(d, largest));
   }
 
   SUBQUAD_VNNI_ATTR HWY_INLINE void rescale(int64_t first, LowFloat factors) const {

@@ -2,9 +2,8 @@
 //
 // Keys lie across the lanes of vectors, in groups of 16 that are read in any order, four at a time: a *tile* of 64 keys. A tile of up
 // to 48 queries goes over tiles of keys, online. A query leaves a tile of keys out, weights and values, where the tile's largest
-// logit shows that it holds less than a given share of what the query has seen so far, each weight times the scale of its value; what
-// was left out is bounded as it goes.
-// Every result of a query depends on its own row alone, and on keys that it sees.
+// logit bounds all that it has left out so far by a given multiple of what it has seen: of the weights, and of the weights times the
+// scales of their values. Every result of a query depends on its own row alone, and on keys that it sees.
 #pragma once
 
 #include <cstdint>
@@ -34,15 +33,16 @@ struct LowKeys {
 // One tile of queries and what it has gathered. Arrays hold kTileQueries entries, aligned to 64 bytes.
 struct LowQueries {
   int64_t rows;
-  const int8_t* q;         // [kTileQueries][d]: round(x / scale)
-  const float* q_scale;    // times scale / log 2
-  const int32_t* q_start;  // -(levels + 1) sum of the row: where sums of products start
-  const int32_t* last;     // position of the last key that the query sees; -1 beyond rows
-  const int32_t* row;      // number of the row, for the bias
-  int32_t first;           // position of the first key that queries see
-  float *max, *sum;        // 2^max sum = weights so far
-  float *mass, *missed;    // 2^max mass = weights times the scales of their values so far; missed bounds what of it was left out
-  float* o;                // [kTileQueries][d_v]: 2^max o = weights times values so far
+  const int8_t* q;             // [kTileQueries][d]: round(x / scale)
+  const float* q_scale;        // times scale / log 2
+  const int32_t* q_start;      // -(levels + 1) sum of the row: where sums of products start
+  const int32_t* last;         // position of the last key that the query sees; -1 beyond rows
+  const int32_t* row;          // number of the row, for the bias
+  int32_t first;               // position of the first key that queries see
+  float *max, *sum;            // 2^max sum = weights so far
+  float* mass;                 // 2^max mass = weights times the scales of their values so far
+  float *missed, *missed_sum;  // bounds of what of mass and sum was left out
+  float* o;                    // [kTileQueries][d_v]: 2^max o = weights times values so far
 };
 
 struct LowScratch {
