@@ -20,8 +20,9 @@ using Clock = std::chrono::steady_clock;
 
 // Sequences up to here are screened in whole where nothing else is asked for: docs/adaptive.md, table of crossovers.
 constexpr int64_t kScreenedKeys = 4096;
-constexpr int64_t kCenterKeys = 1024;  // strict causality: keys whose mean may be taken off all
-constexpr int64_t kTilesPerTask = 4;
+constexpr int64_t kCenterKeys = 960;    // strict causality: keys whose mean may be taken off all
+constexpr int64_t kTilesPerTask = 4;    // of queries
+constexpr int64_t kTilesPerLook = 256;  // of keys, between looks at the monitor
 
 // One head, some of its rows: a problem of its own.
 template <class T>
@@ -58,13 +59,13 @@ class Application {
 
   std::vector<HeadEffort> compute() {
     list_tasks();
-    std::vector<std::unique_ptr<HeadPass>> passes(static_cast<size_t>(run_.pool.threads()));
+    std::vector<Passes> passes(static_cast<size_t>(run_.pool.threads()));
     std::vector<std::vector<HeadEffort>> shares(passes.size(), std::vector<HeadEffort>(efforts_.size()));
     run_.pool.run(static_cast<int64_t>(tasks_.size()), monitor_, [&](int64_t task, int64_t worker) {
-      auto& pass = passes[static_cast<size_t>(worker)];
-      if (pass == nullptr) pass = std::make_unique<HeadPass>(p_.d(), p_.d_v());
+      Passes& own = passes[static_cast<size_t>(worker)];
+      while (own.size() < kTilesPerTask) own.emplace_back(p_.d(), p_.d_v());
       const Task& t = tasks_[static_cast<size_t>(task)];
-      attend(t, *pass, shares[static_cast<size_t>(worker)][static_cast<size_t>(t.head)]);
+      attend(t, own, shares[static_cast<size_t>(worker)][static_cast<size_t>(t.head)]);
     });
     for (const auto& share : shares) {
       for (size_t h = 0; h < efforts_.size(); ++h) {
@@ -78,6 +79,8 @@ class Application {
   }
 
  private:
+  using Passes = std::vector<HeadPass>;  // one per tile of a task
+
   struct Task {
     int64_t head;
     const Stretch* stretch;
@@ -97,33 +100,65 @@ class Application {
     std::stable_sort(tasks_.begin(), tasks_.end(), [](const Task& a, const Task& b) { return a.first > b.first; });
   }
 
-  void attend(const Task& task, HeadPass& pass, HeadEffort& effort) {
+  void attend(const Task& task, Passes& passes, HeadEffort& effort) {
     const auto start = Clock::now();
     const int64_t batch = task.head / p_.q_heads(), head = task.head % p_.q_heads();
     const LowHead<T> low = low_.head(batch, head);
-    for (int64_t first = task.first; first < task.last; first += kQueryTile) {
+    const HeadChoice& choice = task.stretch->choice;
+    const PassKeys& keys = keys_[static_cast<size_t>(task.head)];
+    int64_t tiles = 0;
+    for (int64_t first = task.first; first < task.last; first += kQueryTile, ++tiles) {
       int64_t rows[kQueryTile];
       const int64_t count = std::min(kQueryTile, task.last - first);
       for (int64_t r = 0; r < count; ++r) rows[r] = first + r;
-      pass.run(low_.kernels(), low, keys_[static_cast<size_t>(task.head)], task.stretch->choice, rows, count,
-               [&](int64_t from, int64_t to) {
-                 if (visited_ == nullptr) return;
-                 for (int64_t tile = from / kKeyTile; tile * kKeyTile < to; ++tile)
-                   visited_->set(batch, head, first / kQueryTile, tile);
-               });
-      for (int64_t r = 0; r < count; ++r) store(batch, head, low, pass, first + r, r);
-      effort.counts.join(pass.counts());
-      monitor_.advance(count * std::max<int64_t>(low.last_key(first + count - 1) + 1 - low.first_key, 0));
+      passes[static_cast<size_t>(tiles)].begin(low_.kernels(), low, rows, count);
     }
+    if (choice.kind == HeadKind::screened) {
+      screen(batch, head, keys, choice, passes, tiles);
+    } else {
+      for (int64_t t = 0; t < tiles; ++t) {
+        passes[static_cast<size_t>(t)].run(keys, choice, visitor(batch, head, passes[static_cast<size_t>(t)]));
+        monitor_.advance(0);
+      }
+    }
+    for (int64_t t = 0; t < tiles; ++t) finish(batch, head, low, passes[static_cast<size_t>(t)], effort);
     effort.seconds += std::chrono::duration<double>(Clock::now() - start).count();
   }
 
-  void store(int64_t batch, int64_t head, const LowHead<T>& low, const HeadPass& pass, int64_t row, int64_t r) {
-    T* const o = o_.at(batch, head, row);
-    pass.queries().finish(low, r, p_.d_v(), o, o_.strides[3], lse_.data == nullptr ? nullptr : lse_.at(batch, head, row));
-    bool finite = true;
-    for (int64_t c = 0; c < p_.d_v(); ++c) finite &= std::isfinite(o[c * o_.strides[3]]);
-    if (!finite) overflowed_.store(true);
+  // Tells of the tiles of keys that a pass visits.
+  auto visitor(int64_t batch, int64_t head, const HeadPass& pass) {
+    return [this, batch, head, query_tile = pass.queries().row(0) / kQueryTile](int64_t from, int64_t to) {
+      if (visited_ == nullptr) return;
+      for (int64_t tile = from / kKeyTile; tile * kKeyTile < to; ++tile) visited_->set(batch, head, query_tile, tile);
+    };
+  }
+
+  // The tiles of queries go over the keys together, so that a tile of keys is read from the second-level cache. Each has its own order.
+  void screen(int64_t batch, int64_t head, const PassKeys& keys, const HeadChoice& choice, Passes& passes, int64_t tiles) {
+    const int64_t first = passes[0].first_tile();
+    const auto go = [&](int64_t tile) {
+      for (int64_t t = 0; t < tiles; ++t) {
+        HeadPass& pass = passes[static_cast<size_t>(t)];
+        if (tile <= pass.last_tile()) pass.screen_tile(*keys.all, tile, choice.share, visitor(batch, head, pass));
+      }
+      if (tile % kTilesPerLook == 0) monitor_.advance(0);
+    };
+    go(first);
+    for (int64_t tile = passes[static_cast<size_t>(tiles - 1)].last_tile(); tile > first; --tile) go(tile);
+  }
+
+  void finish(int64_t batch, int64_t head, const LowHead<T>& low, const HeadPass& pass, HeadEffort& effort) {
+    const LowQueries& queries = pass.queries();
+    for (int64_t r = 0; r < queries.count(); ++r) {
+      const int64_t row = queries.row(r);
+      T* const o = o_.at(batch, head, row);
+      queries.finish(low, r, p_.d_v(), o, o_.strides[3], lse_.data == nullptr ? nullptr : lse_.at(batch, head, row));
+      bool finite = true;
+      for (int64_t c = 0; c < p_.d_v(); ++c) finite &= std::isfinite(o[c * o_.strides[3]]);
+      if (!finite) overflowed_.store(true);
+    }
+    effort.counts.join(pass.counts());
+    monitor_.advance(queries.count() * std::max<int64_t>(low.last_key(queries.row(queries.count() - 1)) + 1 - low.first_key, 0));
   }
 
   void exact_stretches() {

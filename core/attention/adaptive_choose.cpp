@@ -22,13 +22,14 @@ constexpr float kLeftOut = 0x1p-5f, kLeftOutPerShare = 8, kMostLeftOut = 0.5f;
 constexpr double kMargin = 0.85;  // a choice must meet this much of the tolerance on the rows it is chosen by
 constexpr int64_t kWindow = 128;
 constexpr int64_t kSinks = 4, kHeavy = 60;
-constexpr float kHeavyShare = 0.002f;     // of the sampled rows' mass: a key with less is not heavy
-constexpr uint64_t kStream = 0x616461;    // of random numbers, plus the head's number
-constexpr int64_t kStrictStretch = 1024;  // rows that strict causality leaves exact; stretches end at its doublings
+constexpr float kHeavyShare = 0.002f;             // of the sampled rows' mass: a key with less is not heavy
+constexpr uint64_t kStream = 0x616461;            // of random numbers, plus the head's number
+constexpr int64_t kStrictStretch = 960;           // rows that strict causality leaves exact; stretches end at its doublings
+static_assert(kStrictStretch % kQueryTile == 0);  // a tile of queries belongs to one stretch
 
-constexpr float kShares[] = {32, 16, 8, 4, 2, 1, 0x1p-1f, 0x1p-2f, 0x1p-3f, 0x1p-4f, 0x1p-5f, 0x1p-7f, 0x1p-9f, 0};
+constexpr float kShares[] = {1024, 256, 128, 64, 32, 16, 8, 4, 2, 1, 0x1p-1f, 0x1p-2f, 0x1p-4f, 0x1p-6f, 0};
 
-constexpr char kStrictWhy[] = "strict causality leaves the first 1024 rows exact";
+constexpr char kStrictWhy[] = "strict causality leaves the first 960 rows exact";
 constexpr char kCheaper[] = "exact attention is cheaper";
 constexpr int64_t kLeastTiles = 4;  // of each sample
 
@@ -276,8 +277,9 @@ class HeadChooser {
     const std::vector<int64_t> rows = rows_of(sample_.choosing);
     HeadChoice all;
     all.kind = HeadKind::screened;
-    pass_.run(in_.low.kernels(), low_, keys_, all, rows.data(), static_cast<int64_t>(rows.size()), [](int64_t, int64_t) {});
-    std::vector<float> mass = pass_.column_mass(in_.low.kernels(), *keys_.all, kWindow);
+    pass_.begin(in_.low.kernels(), low_, rows.data(), static_cast<int64_t>(rows.size()));
+    pass_.run(keys_, all, [](int64_t, int64_t) {});
+    std::vector<float> mass = pass_.column_mass(*keys_.all, kWindow);
     const float least = kHeavyShare * static_cast<float>(rows.size());
     std::vector<int64_t> order;
     for (int64_t j = low_.first_key + kSinks; j < low_.end_key; ++j) {
@@ -319,7 +321,8 @@ class HeadChooser {
   void attempt_rows(const HeadChoice& choice, const std::vector<SampleTile>& tiles, Trial& trial) {
     const std::vector<int64_t> rows = rows_of(tiles);
     const auto count = static_cast<int64_t>(rows.size());
-    pass_.run(in_.low.kernels(), low_, keys_, choice, rows.data(), count, [](int64_t, int64_t) {});
+    pass_.begin(in_.low.kernels(), low_, rows.data(), count);
+    pass_.run(keys_, choice, [](int64_t, int64_t) {});
     trial.counts = pass_.counts();
     int64_t r = 0, pairs = 0;
     for (const SampleTile& tile : tiles) {
@@ -341,7 +344,8 @@ class HeadChooser {
     for (const SampleTile& tile : tiles) {
       std::vector<int64_t> rows(static_cast<size_t>(tile.count));
       std::iota(rows.begin(), rows.end(), tile.first);
-      pass_.run(in_.low.kernels(), low_, keys_, choice, rows.data(), tile.count, [](int64_t, int64_t) {});
+      pass_.begin(in_.low.kernels(), low_, rows.data(), tile.count);
+      pass_.run(keys_, choice, [](int64_t, int64_t) {});
       trial.counts.join(pass_.counts());
       trial.errors.add_tile();
       for (const int64_t row : tile.rows) add_error(row, row - tile.first, trial.errors);

@@ -18,7 +18,7 @@ PassCounts HeadPass::counts() const {
   return counts;
 }
 
-std::vector<float> HeadPass::column_mass(const simd::LowPrecisionKernels& kernels, const LowKeys& keys, int64_t window) {
+std::vector<float> HeadPass::column_mass(const LowKeys& keys, int64_t window) {
   const int64_t rows = queries_.count(), tiles = (keys.count() + kTileKeys - 1) / kTileKeys;
   std::array<float, kTileQueries> reference{}, sums{};
   std::array<float, kTileKeys> largest{};
@@ -28,7 +28,7 @@ std::vector<float> HeadPass::column_mass(const simd::LowPrecisionKernels& kernel
   for (int64_t tile = first_key_ / kTileKeys; tile * kTileKeys < end_key_; ++tile) {
     const int64_t groups[] = {4 * tile, 4 * tile + 1, 4 * tile + 2, 4 * tile + 3};
     queries_.look({&keys, true, 0}, groups, kTileGroups);
-    kernels.shares(queries_.logits(), reference.data(), rows, sums.data(), largest.data(), mass.data() + tile * kTileKeys);
+    kernels_->shares(queries_.logits(), reference.data(), rows, sums.data(), largest.data(), mass.data() + tile * kTileKeys);
   }
   return mass;
 }
@@ -54,7 +54,7 @@ void HeadPass::find_far_nodes(int64_t level) {
 }
 
 // Finds which nodes some row gives a large share of its mass, counting all nodes at this level; they leave lanes_ for next_.
-void HeadPass::weigh_nodes(const simd::LowPrecisionKernels& kernels, const LowKeys& nodes, const HeadChoice& choice) {
+void HeadPass::weigh_nodes(const LowKeys& nodes, const HeadChoice& choice) {
   if (choice.expand > 1) return;
   const size_t tiles = (frontier_.size() + kTileGroups - 1) / kTileGroups;
   const int64_t rows = queries_.count(), tile_size = kTileQueries * kTileKeys;
@@ -67,12 +67,12 @@ void HeadPass::weigh_nodes(const simd::LowPrecisionKernels& kernels, const LowKe
     queries_.look({&nodes, true, 0}, &frontier_[f], tile_count(f), &lanes_[f]);
     float* const logits = logits_.data() + t * static_cast<size_t>(tile_size);
     std::copy_n(queries_.logits(), rows * kTileKeys, logits);
-    kernels.shares(logits, reference.data(), rows, sums.data(), largest.data(), totals.data());
+    kernels_->shares(logits, reference.data(), rows, sums.data(), largest.data(), totals.data());
   }
   for (int64_t r = 0; r < rows; ++r) reference[static_cast<size_t>(r)] += std::log2(1 + sums[static_cast<size_t>(r)]);
   for (size_t t = 0; t < tiles; ++t) {
-    kernels.shares(logits_.data() + t * static_cast<size_t>(tile_size), reference.data(), rows, sums.data(), largest.data(),
-                   totals.data());
+    kernels_->shares(logits_.data() + t * static_cast<size_t>(tile_size), reference.data(), rows, sums.data(), largest.data(),
+                     totals.data());
     for (int64_t key = 0; key < tile_count(t * kTileGroups) * kGroupKeys; ++key) {
       if (!(largest[static_cast<size_t>(key)] > choice.expand)) continue;
       const size_t f = t * kTileGroups + static_cast<size_t>(key / kGroupKeys);

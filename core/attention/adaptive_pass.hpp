@@ -48,56 +48,56 @@ class HeadPass {
  public:
   HeadPass(int64_t d, int64_t d_v) : queries_(d, d_v) {}
 
-  // All that `choice` has for the given rows; results then come from queries().finish. Selected: rows must be consecutive.
-  // visit(first key, end key) is told of tiles of keys that mattered to a row.
-  template <class T, class Visit>
-  void run(const simd::LowPrecisionKernels& kernels, const LowHead<T>& head, const PassKeys& keys, const HeadChoice& choice,
-           const int64_t* rows, int64_t count, const Visit& visit) {
+  // Take up rows of a head (increasing), with nothing seen yet.
+  template <class T>
+  void begin(const simd::LowPrecisionKernels& kernels, const LowHead<T>& head, const int64_t* rows, int64_t count) {
+    kernels_ = &kernels;
     queries_.begin(kernels, head, rows, count);
     first_key_ = head.first_key;
     end_key_ = head.last_key(rows[count - 1]) + 1;
     whole_ = head.last_key(rows[0]) + 1;
+    first_position_ = rows[0] + head.diagonal;
+    last_position_ = rows[count - 1] + head.diagonal;
     selected_ = 0;
+  }
+
+  // All that `choice` has for these rows; results then come from queries().finish. Selected: rows must be consecutive.
+  // visit(first key, end key) is told of tiles of keys that mattered to a row.
+  template <class Visit>
+  void run(const PassKeys& keys, const HeadChoice& choice, const Visit& visit) {
     if (end_key_ <= first_key_) return;
-    if (choice.kind == HeadKind::screened) {
-      screen(keys, choice, visit);
-    } else {
-      select(kernels, keys, choice, rows[0] + head.diagonal, rows[count - 1] + head.diagonal, visit);
-    }
+    if (choice.kind == HeadKind::selected) return select(keys, choice, visit);
+    screen_tile(*keys.all, first_tile(), choice.share, visit);
+    for (int64_t tile = last_tile(); tile > first_tile(); --tile) screen_tile(*keys.all, tile, choice.share, visit);
+  }
+
+  // Screening one tile of keys at a time, of those from first to last: the first one, then from the last one back, where most of a
+  // row's mass tends to lie, so that the rest can be left out. last_tile() < first_tile() where rows see nothing.
+  int64_t first_tile() const { return first_key_ / simd::kTileKeys; }
+  int64_t last_tile() const { return end_key_ > first_key_ ? (end_key_ - 1) / simd::kTileKeys : first_tile() - 1; }
+  template <class Visit>
+  void screen_tile(const LowKeys& keys, int64_t tile, float share, const Visit& visit) {
+    const int64_t groups[] = {4 * tile, 4 * tile + 1, 4 * tile + 2, 4 * tile + 3};
+    const int64_t start = tile * simd::kTileKeys, end = start + simd::kTileKeys;
+    if (queries_.attend({&keys, start < first_key_ || end > whole_, share}, groups, simd::kTileGroups) > 0) visit(start, end);
   }
 
   // Share of the rows' masses that each key beyond the window has, summed over the rows of the last run, which must have left nothing
   // out. The rows have no results afterwards.
-  std::vector<float> column_mass(const simd::LowPrecisionKernels& kernels, const LowKeys& keys, int64_t window);
+  std::vector<float> column_mass(const LowKeys& keys, int64_t window);
 
   const LowQueries& queries() const { return queries_; }
   PassCounts counts() const;
 
  private:
   template <class Visit>
-  void screen(const PassKeys& keys, const HeadChoice& choice, const Visit& visit) {
-    const int64_t first = first_key_ / simd::kTileKeys, last = (end_key_ - 1) / simd::kTileKeys;
-    // The first keys, then from the last ones back: where most of the mass tends to lie, so that the rest can be left out.
-    attend_tile(*keys.all, first, choice.share, visit);
-    for (int64_t tile = last; tile > first; --tile) attend_tile(*keys.all, tile, choice.share, visit);
-  }
-
-  template <class Visit>
-  void attend_tile(const LowKeys& keys, int64_t tile, float share, const Visit& visit) {
-    const int64_t groups[] = {4 * tile, 4 * tile + 1, 4 * tile + 2, 4 * tile + 3};
-    const int64_t start = tile * simd::kTileKeys, end = start + simd::kTileKeys;
-    if (queries_.attend({&keys, start < first_key_ || end > whole_, share}, groups, simd::kTileGroups) > 0) visit(start, end);
-  }
-
-  template <class Visit>
-  void select(const simd::LowPrecisionKernels& kernels, const PassKeys& keys, const HeadChoice& choice, int64_t first_position,
-              int64_t last_position, const Visit& visit) {
-    near_start_ = std::clamp(first_position - choice.window + 1, first_key_, end_key_) / simd::kGroupKeys * simd::kGroupKeys;
-    near_end_ = std::min(round_up(std::max<int64_t>(last_position + choice.window, near_start_), simd::kGroupKeys), end_key_);
+  void select(const PassKeys& keys, const HeadChoice& choice, const Visit& visit) {
+    near_start_ = std::clamp(first_position_ - choice.window + 1, first_key_, end_key_) / simd::kGroupKeys * simd::kGroupKeys;
+    near_end_ = std::min(round_up(std::max<int64_t>(last_position_ + choice.window, near_start_), simd::kGroupKeys), end_key_);
     const LowKeys& rest = keys.rest ? *keys.rest : *keys.all;
     attend_range(rest, near_start_, near_end_, choice.share, visit);
     if (keys.heavy) attend_heavy(*keys.heavy, choice.share, visit);
-    if (choice.centroids || choice.expand <= 1) expand(kernels, *keys.levels, rest, choice, visit);
+    if (choice.centroids || choice.expand <= 1) expand(*keys.levels, rest, choice, visit);
   }
 
   // Groups of keys from start to end, the last ones first.
@@ -129,13 +129,12 @@ class HeadPass {
   // From the top level down: nodes with a large share of some row's mass are taken apart, the others count by their means or not
   // at all.
   template <class Visit>
-  void expand(const simd::LowPrecisionKernels& kernels, const LowLevels& levels, const LowKeys& rest, const HeadChoice& choice,
-              const Visit& visit) {
+  void expand(const LowLevels& levels, const LowKeys& rest, const HeadChoice& choice, const Visit& visit) {
     frontier_.clear();
     for (int64_t group = 0; group < levels.level(levels.top()).groups(); ++group) frontier_.push_back(group);
     for (int64_t level = levels.top(); level >= 1 && !frontier_.empty(); --level) {
       find_far_nodes(level);
-      weigh_nodes(kernels, levels.level(level), choice);
+      weigh_nodes(levels.level(level), choice);
       if (choice.centroids) {
         for (size_t t = 0; t < frontier_.size(); t += simd::kTileGroups)
           queries_.attend({&levels.level(level), true, choice.share}, &frontier_[t], tile_count(t), &lanes_[t]);
@@ -164,11 +163,13 @@ class HeadPass {
 
   int64_t tile_count(size_t t) const { return std::min<int64_t>(simd::kTileGroups, static_cast<int64_t>(frontier_.size() - t)); }
   void find_far_nodes(int64_t level);
-  void weigh_nodes(const simd::LowPrecisionKernels& kernels, const LowKeys& nodes, const HeadChoice& choice);
+  void weigh_nodes(const LowKeys& nodes, const HeadChoice& choice);
 
+  const simd::LowPrecisionKernels* kernels_ = nullptr;
   LowQueries queries_;
-  int64_t first_key_ = 0, end_key_ = 0;  // keys that some row sees
-  int64_t whole_ = 0;                    // every row sees the keys from first_key_ up to here
+  int64_t first_key_ = 0, end_key_ = 0;             // keys that some row sees
+  int64_t whole_ = 0;                               // every row sees the keys from first_key_ up to here
+  int64_t first_position_ = 0, last_position_ = 0;  // of the rows among the keys
   int64_t near_start_ = 0, near_end_ = 0;
   int64_t selected_ = 0;
   std::vector<int64_t> frontier_, next_;  // groups of nodes of a level; nodes to take apart
