@@ -27,7 +27,7 @@ constexpr uint64_t kStream = 0x616461;            // of random numbers, plus the
 constexpr int64_t kStrictStretch = 960;           // rows that strict causality leaves exact; stretches end at its doublings
 static_assert(kStrictStretch % kQueryTile == 0);  // a tile of queries belongs to one stretch
 
-constexpr float kShares[] = {1024, 256, 128, 64, 32, 16, 8, 4, 2, 1, 0x1p-1f, 0x1p-2f, 0x1p-4f, 0x1p-6f, 0};
+constexpr float kShares[] = {8, 4, 2, 1, 0x1p-1f, 0x1p-2f, 0x1p-3f, 0x1p-4f, 0x1p-5f, 0x1p-6f, 0x1p-7f, 0x1p-9f, 0x1p-11f, 0};
 
 constexpr char kStrictWhy[] = "strict causality leaves the first 960 rows exact";
 constexpr char kCheaper[] = "exact attention is cheaper";

@@ -42,8 +42,8 @@ void FarDirect<T>::multiply(const T* a, int64_t a_row, int64_t a_step, int64_t r
 }
 
 template <class T>
-void FarDirect<T>::forward(const View<const T, 2>& v, const std::vector<int64_t>& rows,
-                           const std::function<T*(size_t r)>& place, int64_t step) const {
+void FarDirect<T>::forward(const View<const T, 2>& v, const std::vector<int64_t>& rows, const std::function<T*(size_t r)>& place,
+                           int64_t step) const {
   const auto total = static_cast<int64_t>(rows.size());
   const int64_t columns = v.shape[1], padded = round_up(columns, panel()),
                 entries = round_up(kRows * kKeys + (kRows + kKeys) * padded, 16);
@@ -63,8 +63,10 @@ void FarDirect<T>::forward(const View<const T, 2>& v, const std::vector<int64_t>
       for (int64_t t = 0; t < keys; ++t) from[t] = v.at(first + t);
       load_panels(from, keys, columns, panels);
       for (int64_t r = 0; r < count; ++r) {
-        if (sees(r)) fill_weights(row(r), far_.lse[static_cast<size_t>(row(r))], first, weights + r * kKeys);
-        else std::fill_n(weights + r * kKeys, kKeys, T{0});
+        if (sees(r))
+          fill_weights(row(r), far_.lse[static_cast<size_t>(row(r))], first, weights + r * kKeys);
+        else
+          std::fill_n(weights + r * kKeys, kKeys, T{0});
       }
       multiply(weights, kKeys, 1, count, keys, panels, columns, sums);
       team_.monitor().advance(0);
@@ -106,8 +108,7 @@ void FarDirect<T>::transposed(const View<const T, 1>& lse, const View<const T, 2
       team_.monitor().advance(0);
     }
     for (int64_t t = 0; t < keys; ++t) {
-      for (int64_t c = 0; c < columns; ++c)
-        *dv.at(first + t, c) += sums[(c / panel() * keys + t) * panel() + c % panel()];
+      for (int64_t c = 0; c < columns; ++c) *dv.at(first + t, c) += sums[(c / panel() * keys + t) * panel() + c % panel()];
     }
   });
 }

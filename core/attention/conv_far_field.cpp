@@ -51,7 +51,9 @@ class FarOperator {
   // Those rows of o.
   void forward(const View<const T, 2>& v, const View<T, 2>& o) {
     const int64_t columns = v.shape[1];
-    for_rows([&](int64_t j) { scale_row(v.at(j), static_cast<R>(key_factors_[static_cast<size_t>(j)]), columns, operand_row(j, columns)); });
+    for_rows([&](int64_t j) {
+      scale_row(v.at(j), static_cast<R>(key_factors_[static_cast<size_t>(j)]), columns, operand_row(j, columns));
+    });
     op_.forward(team_, operand(columns), product(columns));
     for_rows([&](int64_t a) {
       if (!served_[static_cast<size_t>(a)]) return;
@@ -127,8 +129,7 @@ class FarOperator {
     const double roundoff = std::numeric_limits<R>::epsilon() / 2 * std::log2(2.0 * static_cast<double>(block));
     for (size_t b = 0; b < keys.size(); ++b) {
       double error = 0;
-      for (size_t p = 0; p <= b; ++p)
-        error += roundoff * std::sqrt((lags[b - p] + (b > p ? lags[b - p - 1] : 0)) * keys[p]);
+      for (size_t p = 0; p <= b; ++p) error += roundoff * std::sqrt((lags[b - p] + (b > p ? lags[b - p - 1] : 0)) * keys[p]);
       log_least[b] = op_.effort().block > 0 ? std::log(error / kFarTolerance<T>) + top_key_ + top_lag_ : kNothing;
     }
     for (const int64_t i : rows) {
@@ -157,7 +158,8 @@ class FarOperator {
 
 // Calls use(operator) for transforms in T, and in double where they leave many rows; returns the rows that none serves.
 template <class T, class Use>
-std::vector<int64_t> for_operators(Execution& run, const Team& team, const ConvFarField<T>& far, int64_t columns, const Use& use) {
+std::vector<int64_t> for_operators(Execution& run, const Team& team, const ConvFarField<T>& far, int64_t columns,
+                                   const Use& use) {
   std::vector<int64_t> rows;
   for (int64_t i = far.window; i < far.n(); ++i) {
     if (far.lse[static_cast<size_t>(i)] != kNothing) rows.push_back(i);
@@ -195,30 +197,33 @@ int64_t apply_conv_far_field(Execution& run, const Team& team, const ConvFarFiel
   }
   if (is_empty(far) || v.shape[1] == 0) return 0;
   const std::vector<int64_t> rows = for_operators(run, team, far, v.shape[1], [&](auto& op) { op.forward(v, o); });
-  FarDirect<T>(run, team, far).forward(v, rows, [&](size_t r) { return o.at(rows[r]); }, o.strides[1]);
+  FarDirect<T>(run, team, far)
+      .forward(
+          v, rows, [&](size_t r) { return o.at(rows[r]); }, o.strides[1]);
   return static_cast<int64_t>(rows.size());
 }
 
 template <class T>
 void far_field_rows(Execution& run, const Team& team, const ConvFarField<T>& far, const View<const T, 2>& v,
                     const std::vector<int64_t>& rows, const View<T, 2>& o) {
-  FarDirect<T>(run, team, far).forward(v, rows, [&](size_t r) { return o.at(r); }, o.strides[1]);
+  FarDirect<T>(run, team, far)
+      .forward(
+          v, rows, [&](size_t r) { return o.at(r); }, o.strides[1]);
 }
 
 template <class T>
 void apply_conv_far_field_transposed(Execution& run, const Team& team, const ConvFarField<T>& far, const View<const T, 1>& lse,
                                      const View<const T, 2>& d_o, const View<T, 2>& dv) {
   if (is_empty(far) || d_o.shape[1] == 0) return;
-  const std::vector<int64_t> rows =
-      for_operators(run, team, far, d_o.shape[1], [&](auto& op) { op.transposed(lse, d_o, dv); });
+  const std::vector<int64_t> rows = for_operators(run, team, far, d_o.shape[1], [&](auto& op) { op.transposed(lse, d_o, dv); });
   FarDirect<T>(run, team, far).transposed(lse, d_o, rows, dv);
 }
 
-#define SUBQUAD_INSTANTIATE(T)                                                                                              \
-  template int64_t apply_conv_far_field<T>(Execution&, const Team&, const ConvFarField<T>&, const View<const T, 2>&,        \
-                                           const View<T, 2>&);                                                              \
-  template void far_field_rows<T>(Execution&, const Team&, const ConvFarField<T>&, const View<const T, 2>&,                 \
-                                  const std::vector<int64_t>&, const View<T, 2>&);                                          \
+#define SUBQUAD_INSTANTIATE(T)                                                                                               \
+  template int64_t apply_conv_far_field<T>(Execution&, const Team&, const ConvFarField<T>&, const View<const T, 2>&,         \
+                                           const View<T, 2>&);                                                               \
+  template void far_field_rows<T>(Execution&, const Team&, const ConvFarField<T>&, const View<const T, 2>&,                  \
+                                  const std::vector<int64_t>&, const View<T, 2>&);                                           \
   template void apply_conv_far_field_transposed<T>(Execution&, const Team&, const ConvFarField<T>&, const View<const T, 1>&, \
                                                    const View<const T, 2>&, const View<T, 2>&);
 SUBQUAD_INSTANTIATE(float)

@@ -1,6 +1,6 @@
 // The far field of one causal head (n_q = n_k = n, offset 0): logits of pairs at least `window` apart as r_i + c_j + f(i - j), so that
 // weights times values are one convolution of values scaled by exp(c_j). Some keys are left out: those that somebody attends to exactly.
-// Method: design and derivation in docs/math/conv_basis.md's terms; the model, its fit and its calibration are our own.
+// The model, its fit and its calibration are our own; products are those of conv bases (docs/math/conv_basis.md).
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,8 @@ struct ConvFarField {
   std::vector<double> row;  // [n]
   std::vector<double> key;  // [n]; -inf for keys that are left out or nobody's far key
   std::vector<T> kernel;    // [max(n - window, 0)]
-  std::vector<double> lse;  // [n]: log of the sum of a row's weights, relative error of that at most kMassTolerance; -inf where it has none
+  std::vector<double>
+      lse;  // [n]: log of the sum of a row's weights, relative error of that at most kMassTolerance; -inf where it has none
 
   int64_t n() const { return static_cast<int64_t>(row.size()); }
   int64_t size() const { return static_cast<int64_t>(kernel.size()); }  // far rows, and keys that one of them sees
@@ -54,7 +55,7 @@ template <class T>
 void far_field_rows(Execution& run, const Team& team, const ConvFarField<T>& far, const View<const T, 2>& v,
                     const std::vector<int64_t>& rows, const View<T, 2>& o);
 
-// dv[j] += sum_i exp(w_ij's logit - lse[i]) d_o[i], lse the rows' log-sum-exp over all parts: at least far.lse. d_o: n x d_v with contiguous
+// dv[j] += sum_i w_ij exp(-lse[i]) d_o[i], lse the rows' log-sum-exp over all parts: at least far.lse. d_o: n x d_v with contiguous
 // columns.
 template <class T>
 void apply_conv_far_field_transposed(Execution& run, const Team& team, const ConvFarField<T>& far, const View<const T, 1>& lse,

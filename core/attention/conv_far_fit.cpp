@@ -148,7 +148,8 @@ ConvFarField<T> fit_conv_far_field(Execution& run, const Team& team, const View<
                                    const std::vector<int64_t>& sampled_rows) {
   const int64_t n = q.shape[0];
   const auto count = static_cast<size_t>(n);
-  ConvFarField<T> far{window, std::vector<double>(count), std::vector<double>(count, kNothing), {}, std::vector<double>(count, kNothing)};
+  ConvFarField<T> far{
+      window, std::vector<double>(count), std::vector<double>(count, kNothing), {}, std::vector<double>(count, kNothing)};
   const FarPairs pairs(n, window, heavy);
   if (pairs.size == 0) return far;
   const FarSums sums = far_sums<T>(run, team, q, k, scale, pairs);

@@ -102,7 +102,7 @@ void far_masses(Execution& run, const Team& team, ConvFarField<T>& far) {
   const Lease<double> memory(run.workspace, 2 * rows.real_distance);
   const Lease<std::complex<double>> spectra(run.workspace, 2 * rows.spectrum_distance);
   double *const keys = memory.get(), *const lags = keys + rows.real_distance;
-  std::complex<double> *const keys_hat = spectra.get(), *const lags_hat = keys_hat + rows.spectrum_distance;
+  std::complex<double>*const keys_hat = spectra.get(), *const lags_hat = keys_hat + rows.spectrum_distance;
   const double top_key = *std::max_element(far.key.begin(), far.key.begin() + size),
                top_lag = static_cast<double>(*std::max_element(far.kernel.begin(), far.kernel.end()));
   if (top_key == kNothing) return;
@@ -128,8 +128,8 @@ void far_masses(Execution& run, const Team& team, ConvFarField<T>& far) {
   team.run((size - first + kRows - 1) / kRows, [&](int64_t task, int64_t) {
     for (int64_t a = first + task * kRows; a < std::min(first + (task + 1) * kRows, size); ++a) {
       const auto i = static_cast<size_t>(a + far.window);
-      far.lse[i] = far.row[i] + (lags[a] >= least ? std::log(lags[a]) + top_key + top_lag
-                                                  : kLn2 * direct_mass(run, team.monitor(), far, a));
+      far.lse[i] = far.row[i] +
+                   (lags[a] >= least ? std::log(lags[a]) + top_key + top_lag : kLn2 * direct_mass(run, team.monitor(), far, a));
     }
     team.monitor().advance(0);
   });
@@ -174,9 +174,9 @@ void calibrate(Execution& run, const Team& team, const View<const T, 2>& q, cons
   for (double& lse : far.lse) lse += shift;
 }
 
-#define SUBQUAD_INSTANTIATE(T)                                                                                         \
-  template void far_masses<T>(Execution&, const Team&, ConvFarField<T>&);                                              \
-  template void calibrate<T>(Execution&, const Team&, const View<const T, 2>&, const View<const T, 2>&, double,        \
+#define SUBQUAD_INSTANTIATE(T)                                                                                  \
+  template void far_masses<T>(Execution&, const Team&, ConvFarField<T>&);                                       \
+  template void calibrate<T>(Execution&, const Team&, const View<const T, 2>&, const View<const T, 2>&, double, \
                              const std::vector<int64_t>&, ConvFarField<T>&);
 SUBQUAD_INSTANTIATE(float)
 SUBQUAD_INSTANTIATE(double)

@@ -29,7 +29,8 @@ int64_t choose_block(int64_t size) {
 template <class T>
 class Sums {
  public:
-  Sums(Execution& run, const Team& team, const View<const T, 2>& q, const View<const T, 2>& k, double scale, const FarPairs& pairs)
+  Sums(Execution& run, const Team& team, const View<const T, 2>& q, const View<const T, 2>& k, double scale,
+       const FarPairs& pairs)
       : run_(run),
         team_(team),
         q_{q.at(q.shape[0] - pairs.size), {pairs.size, q.shape[1]}, q.strides},

@@ -160,7 +160,7 @@ class LowPass {
   SUBQUAD_VNNI_ATTR HWY_INLINE void choose_rows() {
     const LowFloats d;
     const LowFloat keys = hn::Set(d, static_cast<float>(kTileKeys)), share = hn::Set(d, t_.share),
-                   unit = hn::Set(d, largest_unit());
+                   unit = hn::Set(d, largest_unit()), tiles = hn::Set(d, kTilesLeftOut);
     active_ = 0;
     for (int64_t first = 0; first < q_.rows; first += 16) {
       reduce_rows<MaxOfRows>(s_.tops + first * 16, top_ + first);
@@ -171,11 +171,14 @@ class LowPass {
         const LowFloat largest = quick_exp2(hn::Sub(top, max)), most = hn::Mul(keys, largest);
         const auto seen = hn::Gt(top, hn::Set(d, kHiddenLogit / 2));
         const LowFloat sum = hn::Mul(hn::LoadU(d, q_.sum + row), shrink);
-        // With this tile, what is left out stays a small share of the weights times values, and of the weights themselves.
         const LowFloat missed = hn::Mul(hn::LoadU(d, q_.missed + row), shrink), with_tile = hn::Add(missed, most);
         const LowFloat missed_sum = hn::Mul(hn::LoadU(d, q_.missed_sum + row), shrink),
                        sum_with_tile = hn::MulAdd(most, unit, missed_sum);
-        const auto spared = hn::And(hn::Lt(with_tile, hn::Mul(share, mass)), hn::Lt(sum_with_tile, hn::Mul(share, sum)));
+        // Neither the tile nor all that is left out with it is much.
+        const LowFloat little = hn::Mul(share, mass), little_sum = hn::Mul(share, sum);
+        const auto small = hn::And(hn::Lt(most, little), hn::Lt(hn::Mul(most, unit), little_sum));
+        const auto spared =
+            hn::And(small, hn::And(hn::Lt(with_tile, hn::Mul(tiles, little)), hn::Lt(sum_with_tile, hn::Mul(tiles, little_sum))));
         const auto matters = hn::AndNot(spared, seen), left_out = hn::And(seen, spared);
         hn::StoreU(hn::IfThenElse(left_out, with_tile, missed), d, q_.missed + row);
         hn::StoreU(hn::IfThenElse(left_out, sum_with_tile, missed_sum), d, q_.missed_sum + row);

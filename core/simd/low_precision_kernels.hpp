@@ -2,8 +2,8 @@
 //
 // Keys lie across the lanes of vectors, in groups of 16 that are read in any order, four at a time: a *tile* of 64 keys. A tile of up
 // to 48 queries goes over tiles of keys, online. A query leaves a tile of keys out, weights and values, where the tile's largest
-// logit bounds all that it has left out so far by a given multiple of what it has seen: of the weights, and of the weights times the
-// scales of their values. Every result of a query depends on its own row alone, and on keys that it sees.
+// logit bounds it by a given share of what the query has seen, and all that is left out by kTilesLeftOut times as much: of the weights,
+// and of the weights times the scales of their values. Every result of a query depends on its own row alone, and on keys that it sees.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +16,7 @@ inline constexpr int64_t kGroupKeys = 16;
 inline constexpr int64_t kTileGroups = 4;
 inline constexpr int64_t kTileKeys = kGroupKeys * kTileGroups;
 inline constexpr int64_t kTileQueries = 48;
+inline constexpr float kTilesLeftOut = 16;     // all that a query leaves out is less than so many times what one tile may be
 inline constexpr float kHiddenLogit = -1e30f;  // of a pair that does not count
 
 // Keys and values of a head. Rows are padded with zeros: d to a multiple of 4, d_v to one of 16.
