@@ -139,6 +139,9 @@ class HeadChooser {
 
   // The cheapest that meets the tolerance on the rows to choose by and on fresh ones.
   HeadChoice cheapest_within_tolerance(HeadPlan& plan) {
+    // What no choice can do without: if it errs too much, nothing else need be tried.
+    const double least = least_error();
+    if (least > kMargin * *in_.request.tol) return exact(plan, "8-bit integers alone err by " + text(least));
     std::optional<Candidate> selected, screened;
     if (selects()) selected = cheapest_selected();
     const bool cheap = selected && selected->cost <= in_.low.kernels().logit_cost;  // no screening costs less
@@ -158,6 +161,16 @@ class HeadChooser {
 
   // Selection is for blocks of rows together: with strict causality a row's choice may depend on no later one.
   bool selects() const { return in_.estimate == Estimate::sampled && !in_.request.strict_causal; }
+
+  // The error of 8-bit integers on the rows to choose by, with nothing left out; and what keys matter to them.
+  double least_error() {
+    HeadChoice all;
+    all.kind = HeadKind::screened;
+    const Trial trial = attempt(all, sample_.choosing);
+    whole_cost_ = trial.cost;
+    if (selects()) key_mass_ = pass_.column_mass(*keys_.all, kWindow);
+    return trial.errors.relative();
+  }
 
   struct Candidate {
     HeadChoice choice;
@@ -190,8 +203,8 @@ class HeadChooser {
   std::optional<Candidate> cheapest_screened(HeadPlan& plan) {
     HeadChoice choice;
     choice.kind = HeadKind::screened;
-    size_t low = 0, high = std::size(kShares);
-    double cost = 0;
+    size_t low = 0, high = std::size(kShares) - 1;  // the last, of nothing left out, is known to meet the tolerance
+    double cost = whole_cost_;
     while (low < high) {
       const size_t middle = (low + high) / 2;
       choice.share = kShares[middle];
@@ -201,7 +214,6 @@ class HeadChooser {
         cost = trial.cost;
       } else {
         low = middle + 1;
-        if (low == std::size(kShares)) plan.fallback = "8-bit integers alone err by " + text(trial.errors.relative());
       }
     }
     for (; high < std::size(kShares); high += 2) {
@@ -218,6 +230,7 @@ class HeadChooser {
         budget <= 1 ? budget : budget * static_cast<double>(p_.n_q()) / std::max(1.0, static_cast<double>(plan.pairs));
     if (share >= 1) return exact(plan, "the budget is all pairs");
     std::vector<HeadChoice> candidates;
+    least_error();
     if (selects()) candidates = selected_candidates();
     if ((in_.request.parts & kPartScreening) != 0) {
       for (const float left_out : kShares) {
@@ -274,13 +287,8 @@ class HeadChooser {
 
   // Keys with the largest mass over the rows to choose by, beyond their windows.
   std::vector<int64_t> heavy_keys() {
-    const std::vector<int64_t> rows = rows_of(sample_.choosing);
-    HeadChoice all;
-    all.kind = HeadKind::screened;
-    pass_.begin(in_.low.kernels(), low_, rows.data(), static_cast<int64_t>(rows.size()));
-    pass_.run(keys_, all, [](int64_t, int64_t) {});
-    std::vector<float> mass = pass_.column_mass(*keys_.all, kWindow);
-    const float least = kHeavyShare * static_cast<float>(rows.size());
+    const std::vector<float>& mass = key_mass_;
+    const float least = kHeavyShare * static_cast<float>(rows_of(sample_.choosing).size());
     std::vector<int64_t> order;
     for (int64_t j = low_.first_key + kSinks; j < low_.end_key; ++j) {
       if (mass[static_cast<size_t>(j)] > least) order.push_back(j);
@@ -419,6 +427,8 @@ class HeadChooser {
   RowSample sample_;
   SampledRows<T> exact_;
   std::vector<int64_t> prepared_heavy_;
+  double whole_cost_ = 0;        // of all pairs in 8-bit integers
+  std::vector<float> key_mass_;  // per key beyond the windows, summed over the rows to choose by
   std::vector<T> output_;
 };
 

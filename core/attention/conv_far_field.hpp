@@ -19,8 +19,7 @@ struct ConvFarField {
   std::vector<double> row;  // [n]
   std::vector<double> key;  // [n]; -inf for keys that are left out or nobody's far key
   std::vector<T> kernel;    // [max(n - window, 0)]
-  std::vector<double>
-      lse;  // [n]: log of the sum of a row's weights, relative error of that at most kMassTolerance; -inf where it has none
+  std::vector<double> lse;  // [n]: log of the sum of a row's weights, which errs relatively by kMassTolerance; -inf for none
 
   int64_t n() const { return static_cast<int64_t>(row.size()); }
   int64_t size() const { return static_cast<int64_t>(kernel.size()); }  // far rows, and keys that one of them sees
@@ -28,8 +27,8 @@ struct ConvFarField {
 
 inline constexpr double kMassTolerance = 1e-10;
 
-// What transforms may err in a row by a bound that no input exceeds, relative to the column's largest |v|: tens to thousands of times what
-// they do err, and small beside what the model does.
+// What transforms may err in a row by a bound in norms, relative to the column's largest |v|: hundreds of times what they were seen to err
+// (2e-6 in float on heads of a real model), and small beside what the model does.
 template <class T>
 inline constexpr double kFarTolerance = sizeof(T) == 4 ? 1e-3 : 1e-9;
 
@@ -55,8 +54,9 @@ template <class T>
 void far_field_rows(Execution& run, const Team& team, const ConvFarField<T>& far, const View<const T, 2>& v,
                     const std::vector<int64_t>& rows, const View<T, 2>& o);
 
-// dv[j] += sum_i w_ij exp(-lse[i]) d_o[i], lse the rows' log-sum-exp over all parts: at least far.lse. d_o: n x d_v with contiguous
-// columns.
+// dv[j] += sum_i w_ij exp(-lse[i]) d_o[i], lse the rows' log-sum-exp over all parts: at least far.lse, finite. d_o: n x d_v with
+// contiguous columns. A transform's error here is u log2(N) |exp(kernel)| |x| exp(key[j]), x the factors exp(row - lse) times d_o of the
+// rows of each block; by the choice of rows at most sqrt(rows of a block) kFarTolerance<T> max|d_o| per block.
 template <class T>
 void apply_conv_far_field_transposed(Execution& run, const Team& team, const ConvFarField<T>& far, const View<const T, 1>& lse,
                                      const View<const T, 2>& d_o, const View<T, 2>& dv);
