@@ -75,9 +75,10 @@ void set_plan(CallReport& call, const AdaptivePlan& plan, const attention::Adapt
   const auto& heads = plan.heads;
   set_all<std::string>(call, SUBQUAD_REPORT_PARTS, heads, parts_of);
   set_all<int64_t>(call, SUBQUAD_REPORT_PAIRS_EXACT, heads, [](const HeadPlan& h) { return h.exact() ? h.pairs : 0; });
-  set_all<int64_t>(call, SUBQUAD_REPORT_PAIRS_LOW, heads, [](const HeadPlan& h) { return h.expected.computed; });
+  set_all<int64_t>(call, SUBQUAD_REPORT_PAIRS_LOW, heads,
+                   [](const HeadPlan& h) { return h.exact() ? 0 : h.expected.pairs.computed; });
   set_all<int64_t>(call, SUBQUAD_REPORT_PAIRS_SCREENED, heads,
-                   [](const HeadPlan& h) { return h.expected.looked - h.expected.computed; });
+                   [](const HeadPlan& h) { return h.exact() ? 0 : h.expected.pairs.looked - h.expected.pairs.computed; });
   set_all<double>(call, SUBQUAD_REPORT_ERROR, heads, [](const HeadPlan& h) { return h.error.error; });
   set_all<double>(call, SUBQUAD_REPORT_ERROR_LOW, heads, [](const HeadPlan& h) { return h.error.low; });
   set_all<double>(call, SUBQUAD_REPORT_ERROR_HIGH, heads, [](const HeadPlan& h) { return h.error.high; });
@@ -86,7 +87,10 @@ void set_plan(CallReport& call, const AdaptivePlan& plan, const attention::Adapt
                                  plan.estimate == attention::Estimate::screened ? "screened" : "sampled");
   set_all<int64_t>(call, SUBQUAD_REPORT_WINDOW, heads, [](const HeadPlan& h) { return choice_of(h).window; });
   set_all<int64_t>(call, SUBQUAD_REPORT_HEAVY_COLUMNS, heads, [](const HeadPlan& h) { return choice_of(h).heavy.size(); });
-  set_all<double>(call, SUBQUAD_REPORT_SELECTED_KEYS, heads, [](const HeadPlan& h) { return h.expected.selected; });
+  set_all<double>(call, SUBQUAD_REPORT_SELECTED_KEYS, heads, [](const HeadPlan& h) {
+    const int64_t rows = h.stretches.back().last;
+    return rows > 0 ? static_cast<double>(h.expected.selected) / static_cast<double>(rows) : 0.0;
+  });
   set_all<int64_t>(call, SUBQUAD_REPORT_CONV_BASES, heads, [](const HeadPlan& h) { return choice_of(h).conv ? 1 : 0; });
   set_all<double>(call, SUBQUAD_REPORT_HEAD_SECONDS_PLAN, heads, [](const HeadPlan& h) { return h.seconds; });
   int64_t sampled = 0;
@@ -97,9 +101,9 @@ void set_plan(CallReport& call, const AdaptivePlan& plan, const attention::Adapt
 
 void set_efforts(CallReport& call, const std::vector<HeadEffort>& efforts) {
   set_all<int64_t>(call, SUBQUAD_REPORT_PAIRS_EXACT, efforts, [](const HeadEffort& e) { return e.exact_pairs; });
-  set_all<int64_t>(call, SUBQUAD_REPORT_PAIRS_LOW, efforts, [](const HeadEffort& e) { return e.counts.computed; });
+  set_all<int64_t>(call, SUBQUAD_REPORT_PAIRS_LOW, efforts, [](const HeadEffort& e) { return e.counts.pairs.computed; });
   set_all<int64_t>(call, SUBQUAD_REPORT_PAIRS_SCREENED, efforts,
-                   [](const HeadEffort& e) { return e.counts.looked - e.counts.computed; });
+                   [](const HeadEffort& e) { return e.counts.pairs.looked - e.counts.pairs.computed; });
   set_all<double>(call, SUBQUAD_REPORT_MISSED_MASS, efforts, [](const HeadEffort& e) { return e.counts.missed; });
   set_all<double>(call, SUBQUAD_REPORT_HEAD_SECONDS_APPLY, efforts, [](const HeadEffort& e) { return e.seconds; });
 }

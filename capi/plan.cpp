@@ -190,13 +190,13 @@ subquad_status subquad_plan_create(subquad_context* context, const subquad_optio
       capi::set_plan(call, std::get<PlannedProblem<T>>(plan->value).plan, request);
       call.write(&plan->report, run, "auto", problem.pairs());
     });
-    if (report != nullptr) *report = plan->report;
+    if (report != nullptr) capi::copy_report(plan->report, *report);
     *plan_out = plan.release();
   });
 }
 
 subquad_status subquad_plan_report(const subquad_plan* plan, subquad_report* report) {
-  return capi::guarded([&] { *required(report, "report") = required(plan, "plan")->report; });
+  return capi::guarded([&] { capi::copy_report(required(plan, "plan")->report, *required(report, "report")); });
 }
 
 subquad_status subquad_plan_describe(const subquad_plan* plan, int64_t d_v, subquad_array* o_out, subquad_array* lse_out,
@@ -239,7 +239,7 @@ subquad_status subquad_plan_apply(subquad_context* context, const subquad_option
       problem.v = capi::view_of<const T, 4>(values);
       const auto efforts = attention::apply_plan<T>(run, problem, planned.plan, checks_values(chosen),
                                                     capi::view_of<T, 4>(output), capi::view_of<T, 3>(lse_output), nullptr);
-      call.values() = plan->report;
+      capi::copy_report(plan->report, call.values());
       capi::set_efforts(call, efforts);
       call.write(report, run, "auto", problem.pairs());
     });
@@ -285,7 +285,7 @@ subquad_status subquad_plan_backward(subquad_context* context, const subquad_opt
       auto errors = attention::plan_backward<T>(run, problem, planned.plan, plan->seed, checks_values(chosen),
                                                 capi::view_of<const T, 4>(out), capi::view_of<const T, 3>(sums),
                                                 capi::view_of<const T, 4>(cotangent), gradients);
-      call.values() = plan->report;
+      capi::copy_report(plan->report, call.values());
       call.values().set(SUBQUAD_REPORT_ERROR_BACKWARD, std::move(errors));
       call.write(report, run, "auto", problem.pairs());
     });

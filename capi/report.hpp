@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -23,3 +24,13 @@ struct subquad_report {
     set(key, std::vector<T>{std::move(value)});
   }
 };
+
+namespace subquad::capi {
+
+// Copies first and moves then: where memory runs out, `to` is as it was.
+inline void copy_report(const subquad_report& from, subquad_report& to) {
+  subquad_report copy = from;
+  to = std::move(copy);
+}
+
+}  // namespace subquad::capi

@@ -182,6 +182,9 @@ static void set_error_factory(PyObject* factory) {
 %thread subquad_conv_basis_apply;
 %thread subquad_conv_basis_apply_transposed;
 %thread subquad_conv_basis_backward;
+%thread subquad_plan_create;
+%thread subquad_plan_apply;
+%thread subquad_plan_backward;
 %thread subquad_leverage_scores;
 %thread subquad_sparsify;
 %thread subquad_sparsify_pair;
@@ -223,12 +226,13 @@ HANDLE(subquad_context)
 HANDLE(subquad_options)
 HANDLE(subquad_report)
 HANDLE(subquad_conv_basis)
+HANDLE(subquad_plan)
 HANDLE(subquad_matrix)
 HANDLE(subquad_sparsifier)
 
 %typemap(in, numinputs=0) subquad_array* kernels_out (subquad_array value) "$1 = &value;"
 %typemap(argout) subquad_array* kernels_out { $result = SWIG_Python_AppendOutput($result, describe_view($1), 1); }
-%apply subquad_array* kernels_out { subquad_array* y_out };
+%apply subquad_array* kernels_out { subquad_array* y_out, subquad_array* o_out, subquad_array* lse_out };
 
 %typemap(in) const subquad_array* (subquad_array view) {
   $1 = NULL;

@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "core/attention/adaptive_choose.hpp"
+#include "core/attention/conv_far_merge.hpp"
 #include "core/attention/exact.hpp"
 #include "core/attention/row_result.hpp"
 
@@ -44,12 +45,15 @@ template <class T>
 class Application {
  public:
   Application(Execution& run, const LowProblem<T>& low, const AdaptivePlan& plan, std::vector<PassKeys>& keys,
-              bool check_overflow, const View<T, 4>& o, const View<T, 3>& lse, VisitedTiles* visited)
+              std::vector<std::optional<ConvFarField<T>>>& far, bool check_overflow, const View<T, 4>& o, const View<T, 3>& lse,
+              VisitedTiles* visited)
       : run_(run),
         low_(low),
         p_(low.problem()),
         plan_(plan),
         keys_(keys),
+        far_(far),
+        far_o_(plan.heads.size()),
         check_overflow_(check_overflow),
         o_(o),
         lse_(lse),
@@ -58,6 +62,7 @@ class Application {
         efforts_(plan.heads.size()) {}
 
   std::vector<HeadEffort> compute() {
+    apply_far_fields();
     list_tasks();
     std::vector<Passes> passes(static_cast<size_t>(run_.pool.threads()));
     std::vector<std::vector<HeadEffort>> shares(passes.size(), std::vector<HeadEffort>(efforts_.size()));
@@ -86,6 +91,22 @@ class Application {
     const Stretch* stretch;
     int64_t first, last;  // rows
   };
+
+  // One head after the other, with all threads.
+  void apply_far_fields() {
+    const Team team(run_.pool, monitor_);
+    for (size_t h = 0; h < plan_.heads.size(); ++h) {
+      const HeadChoice& choice = plan_.heads[h].stretches.front().choice;
+      if (!choice.conv) continue;
+      const auto start = Clock::now();
+      const int64_t batch = static_cast<int64_t>(h) / p_.q_heads(), head = static_cast<int64_t>(h) % p_.q_heads();
+      if (!far_[h]) far_[h] = fit_far_field<T>(run_, team, low_.head(batch, head).q, low_.k(batch, head), p_.scale, choice);
+      far_o_[h] = Lease<T>(run_.workspace, p_.n_q() * p_.d_v());
+      apply_conv_far_field<T>(run_, team, *far_[h], low_.v(batch, head), {far_o_[h].get(), {p_.n_q(), p_.d_v()}, {p_.d_v(), 1}});
+      efforts_[h].seconds +=
+          std::chrono::duration<double>(Clock::now() - start).count() * static_cast<double>(run_.pool.threads());
+    }
+  }
 
   // The last rows, which see the most keys, first.
   void list_tasks() {
@@ -139,7 +160,7 @@ class Application {
     const auto go = [&](int64_t tile) {
       for (int64_t t = 0; t < tiles; ++t) {
         HeadPass& pass = passes[static_cast<size_t>(t)];
-        if (tile <= pass.last_tile()) pass.screen_tile(*keys.all, tile, choice.share, visitor(batch, head, pass));
+        if (tile <= pass.last_tile()) pass.screen_tile(*keys.all, tile, choice.limits, visitor(batch, head, pass));
       }
       if (tile % kTilesPerLook == 0) monitor_.advance(0);
     };
@@ -152,7 +173,12 @@ class Application {
     for (int64_t r = 0; r < queries.count(); ++r) {
       const int64_t row = queries.row(r);
       T* const o = o_.at(batch, head, row);
-      queries.finish(low, r, p_.d_v(), o, o_.strides[3], lse_.data == nullptr ? nullptr : lse_.at(batch, head, row));
+      T lse;
+      queries.finish(low, r, p_.d_v(), o, o_.strides[3], &lse);
+      const auto h = static_cast<size_t>(batch * p_.q_heads() + head);
+      if (far_[h])
+        merge_far(far_[h]->lse[static_cast<size_t>(row)], far_o_[h].get() + row * p_.d_v(), p_.d_v(), o, o_.strides[3], &lse);
+      if (lse_.data != nullptr) *lse_.at(batch, head, row) = lse;
       bool finite = true;
       for (int64_t c = 0; c < p_.d_v(); ++c) finite &= std::isfinite(o[c * o_.strides[3]]);
       if (!finite) overflowed_.store(true);
@@ -178,8 +204,9 @@ class Application {
     const Problem<T> rows = rows_of_head(p_, batch, head, stretch.first, stretch.last, ends);
     View<T, 3> lse;
     if (lse_.data != nullptr) lse = {lse_.at(batch, head, stretch.first), {1, 1, stretch.last - stretch.first}, lse_.strides};
-    exact_forward<T>(run_, rows, check_overflow_,
-                     {o_.at(batch, head, stretch.first), {1, 1, stretch.last - stretch.first, p_.d_v()}, o_.strides}, lse);
+    exact_forward_as_of_many<T>(run_, rows, check_overflow_,
+                                {o_.at(batch, head, stretch.first), {1, 1, stretch.last - stretch.first, p_.d_v()}, o_.strides},
+                                lse);
     effort.exact_pairs += rows.pairs();
     effort.seconds += std::chrono::duration<double>(Clock::now() - start).count() * static_cast<double>(run_.pool.threads());
     if (visited_ == nullptr) return;
@@ -194,6 +221,8 @@ class Application {
   const Problem<T>& p_;
   const AdaptivePlan& plan_;
   std::vector<PassKeys>& keys_;
+  std::vector<std::optional<ConvFarField<T>>>& far_;
+  std::vector<Lease<T>> far_o_;  // per head that has a far field: [n][d_v]
   const bool check_overflow_;
   const View<T, 4>& o_;
   const View<T, 3>& lse_;
@@ -209,11 +238,16 @@ template <class T>
 class Adaptive {
  public:
   Adaptive(Execution& run, const Problem<T>& problem)
-      : run_(run), p_(problem), monitor_(run.ticker, 0), keys_(static_cast<size_t>(problem.batch() * problem.q_heads())) {}
+      : run_(run),
+        p_(problem),
+        monitor_(run.ticker, 0),
+        keys_(static_cast<size_t>(problem.batch() * problem.q_heads())),
+        far_(keys_.size()) {}
 
   AdaptivePlan plan(const AdaptiveRequest& request) {
     AdaptivePlan plan;
     plan.estimate = request.estimate.value_or(p_.n_k() <= kScreenedKeys ? Estimate::screened : Estimate::sampled);
+    plan.strict_causal = request.strict_causal;
     plan.heads.resize(keys_.size());
     std::vector<int64_t> open;  // heads whose queries and keys decide
     for (size_t h = 0; h < plan.heads.size(); ++h) {
@@ -234,9 +268,10 @@ class Adaptive {
       auto& pass = passes[static_cast<size_t>(worker)];
       if (pass == nullptr) pass = std::make_unique<HeadPass>(p_.d(), p_.d_v());
       const int64_t h = open[static_cast<size_t>(task)];
-      plan.heads[static_cast<size_t>(h)] =
-          choose_head(input, h / p_.q_heads(), h % p_.q_heads(), *pass, keys_[static_cast<size_t>(h)]);
+      plan.heads[static_cast<size_t>(h)] = choose_head(input, h / p_.q_heads(), h % p_.q_heads(), *pass,
+                                                       keys_[static_cast<size_t>(h)], far_[static_cast<size_t>(h)]);
       if (!selects(plan.heads[static_cast<size_t>(h)])) keys_[static_cast<size_t>(h)] = {};
+      if (!plan.heads[static_cast<size_t>(h)].stretches.front().choice.conv) far_[static_cast<size_t>(h)].reset();
       monitor_.advance(0);
     });
     return plan;
@@ -245,7 +280,7 @@ class Adaptive {
   std::vector<HeadEffort> apply(const AdaptivePlan& plan, bool check_overflow, const View<T, 4>& o, const View<T, 3>& lse,
                                 VisitedTiles* visited) {
     const bool exact = std::all_of(plan.heads.begin(), plan.heads.end(), [](const HeadPlan& head) { return head.exact(); });
-    if (exact) return apply_exact(check_overflow, o, lse, visited);
+    if (exact) return apply_exact(plan.strict_causal, check_overflow, o, lse, visited);
     if (!low_) low_.emplace(run_, monitor_, p_, plan.centers);
     run_.pool.run(static_cast<int64_t>(keys_.size()), monitor_, [&](int64_t h, int64_t) {
       PassKeys& keys = keys_[static_cast<size_t>(h)];
@@ -254,7 +289,7 @@ class Adaptive {
         add_pass_keys(run_.workspace, monitor_, *low_, h / p_.q_heads(), h % p_.q_heads(), stretches.front().choice, keys);
       }
     });
-    return Application<T>(run_, *low_, plan, keys_, check_overflow, o, lse, visited).compute();
+    return Application<T>(run_, *low_, plan, keys_, far_, check_overflow, o, lse, visited).compute();
   }
 
  private:
@@ -268,9 +303,14 @@ class Adaptive {
   }
 
   // All heads at once: as fast as exact attention is.
-  std::vector<HeadEffort> apply_exact(bool check_overflow, const View<T, 4>& o, const View<T, 3>& lse, VisitedTiles* visited) {
+  std::vector<HeadEffort> apply_exact(bool strict_causal, bool check_overflow, const View<T, 4>& o, const View<T, 3>& lse,
+                                      VisitedTiles* visited) {
     const auto start = Clock::now();
-    exact_forward<T>(run_, p_, check_overflow, o, lse);
+    if (strict_causal) {
+      exact_forward_as_of_many<T>(run_, p_, check_overflow, o, lse);
+    } else {
+      exact_forward<T>(run_, p_, check_overflow, o, lse);
+    }
     std::vector<HeadEffort> efforts(keys_.size());
     const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
     for (size_t h = 0; h < efforts.size(); ++h) {
@@ -286,7 +326,8 @@ class Adaptive {
   const Problem<T>& p_;
   Monitor monitor_;
   std::optional<LowProblem<T>> low_;
-  std::vector<PassKeys> keys_;  // per head
+  std::vector<PassKeys> keys_;                       // per head
+  std::vector<std::optional<ConvFarField<T>>> far_;  // per head
 };
 
 }  // namespace

@@ -57,6 +57,7 @@ struct HeadPlan {
 
 struct AdaptivePlan {
   Estimate estimate = Estimate::screened;
+  bool strict_causal = false;
   std::vector<HeadPlan> heads;              // [batch][q_heads]
   std::vector<std::vector<float>> centers;  // [batch][kv_heads][d]
 };

@@ -4,10 +4,12 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstdio>
 #include <functional>
 #include <numeric>
 #include <optional>
 
+#include "core/attention/conv_far_merge.hpp"
 #include "core/base/text.hpp"
 
 namespace subquad::attention {
@@ -16,10 +18,15 @@ namespace {
 
 constexpr double kPlanningShare = 0.08;  // of exact attention's time
 constexpr int64_t kTiles = 16;           // of each sample
+constexpr float kNeedleShare = 0x1p-2f;  // of a row's weights, from which a group is taken apart in any case
+constexpr double kConvPairs = 36;        // exact pairs that a row's conv far field costs per doubling of their number
+constexpr double kDearConv = 0.06;       // relative to exact attention: beyond, fitting one costs too much of planning
 constexpr double kDearSelection = 0.3;   // relative to exact attention: screening then costs less
 // Shares of a row's mass below which it leaves a tile out: by a bound that is loose, so they may be far above the tolerance.
+constexpr float kTilesLeftOut = 16;  // all tiles that a row leaves out, relative to one
 constexpr float kLeftOut = 0x1p-5f, kLeftOutPerShare = 8, kMostLeftOut = 0.5f;
-constexpr double kMargin = 0.85;  // a choice must meet this much of the tolerance on the rows it is chosen by
+constexpr double kBudgetMargin = 0.9;  // of a budget: pairs are counted on sampled rows
+constexpr double kMargin = 0.85;       // a choice must meet this much of the tolerance on the rows it is chosen by
 constexpr int64_t kWindow = 128;
 constexpr int64_t kSinks = 4, kHeavy = 60;
 constexpr float kHeavyShare = 0.002f;             // of the sampled rows' mass: a key with less is not heavy
@@ -49,18 +56,26 @@ int64_t visible_pairs(const Problem<T>& problem, int64_t batch, int64_t first, i
   return pairs;
 }
 
+std::string brief(double value) {
+  char buffer[32];
+  std::snprintf(buffer, sizeof buffer, "%.2g", value);
+  return buffer;
+}
+
 // What a candidate did on a sample.
 struct Trial {
   TileErrors errors;
   double cost = 0;      // relative to exact attention
   double computed = 0;  // share of the visible pairs
   PassCounts counts;
+  int64_t pairs = 0;  // visible ones of the rows that it ran
 };
 
 template <class T>
 class HeadChooser {
  public:
-  HeadChooser(const ChoiceInput<T>& input, int64_t batch, int64_t head, HeadPass& pass, PassKeys& keys)
+  HeadChooser(const ChoiceInput<T>& input, int64_t batch, int64_t head, HeadPass& pass, PassKeys& keys,
+              std::optional<ConvFarField<T>>& far)
       : in_(input),
         p_(input.low.problem()),
         batch_(batch),
@@ -68,6 +83,7 @@ class HeadChooser {
         low_(input.low.head(batch, head)),
         pass_(pass),
         keys_(keys),
+        far_(far),
         stream_(kStream + static_cast<uint64_t>(batch * p_.q_heads() + head)) {
     keys_.all = &input.low.keys(batch, head);
   }
@@ -141,10 +157,10 @@ class HeadChooser {
   HeadChoice cheapest_within_tolerance(HeadPlan& plan) {
     // What no choice can do without: if it errs too much, nothing else need be tried.
     const double least = least_error();
-    if (least > kMargin * *in_.request.tol) return exact(plan, "8-bit integers alone err by " + text(least));
+    if (least > margin() * *in_.request.tol) return exact(plan, "8-bit integers alone err by " + brief(least));
     std::optional<Candidate> selected, screened;
     if (selects()) selected = cheapest_selected();
-    const bool cheap = selected && selected->cost <= in_.low.kernels().logit_cost;  // no screening costs less
+    const bool cheap = selected && selected->cost <= logit_cost();  // no screening costs less
     if (!cheap && (in_.request.parts & kPartScreening) != 0) screened = cheapest_screened(plan);
     if (selected && (!screened || selected->cost <= screened->cost)) {
       prepare(selected->choice);
@@ -181,6 +197,9 @@ class HeadChooser {
     return attempt(choice, tiles).errors.relative() <= margin * *in_.request.tol;
   }
 
+  // With strict causality the rows that are chosen by are others than those that are chosen for.
+  double margin() const { return in_.request.strict_causal ? kMargin / 2 : kMargin; }
+
   // Errors fall and costs rise along the list: the window with heavy keys first, then the range of the others is halved.
   std::optional<Candidate> cheapest_selected() {
     const std::vector<HeadChoice> list = selected_candidates();
@@ -188,7 +207,7 @@ class HeadChooser {
     for (size_t low = 0, high = list.size(), next = 0; low < high && spent_ < kPlanningShare; next = (low + high) / 2) {
       prepare(list[next]);
       const Trial trial = attempt(list[next], sample_.choosing);
-      const bool met = trial.errors.relative() <= kMargin * *in_.request.tol;
+      const bool met = trial.errors.relative() <= margin() * *in_.request.tol;
       if (met && trial.cost < 1) best = Candidate{list[next], trial.cost};
       if (met || trial.cost > kDearSelection) {
         high = next;
@@ -196,8 +215,35 @@ class HeadChooser {
         low = next + 1;
       }
     }
+    if (!best && conv_cost() < kDearConv && takes_conv() && spent_ < kPlanningShare) {
+      HeadChoice choice = list.front();
+      choice.conv = true;
+      choice.expand = 2;  // what is taken apart would count twice
+      choice.conv_rows = rows_of(sample_.choosing);
+      prepare(choice);
+      const Trial trial = attempt(choice, sample_.choosing);
+      if (trial.errors.relative() <= margin() * *in_.request.tol && (!best || trial.cost < best->cost))
+        best = Candidate{choice, trial.cost};
+    }
     return best;
   }
+
+  // A conv far field is for causal self-attention of contiguous rows.
+  bool takes_conv() const {
+    const bool aligned =
+        p_.causal && p_.n_q() == p_.n_k() && low_.diagonal == 0 && low_.first_key == 0 && low_.end_key == p_.n_k();
+    const auto k = in_.low.k(batch_, head_), v = in_.low.v(batch_, head_);
+    const bool contiguous = low_.q.strides[1] == 1 && k.strides[1] == 1 && v.strides[1] == 1;
+    return (in_.request.parts & kPartConv) != 0 && aligned && contiguous && !p_.has_bias();
+  }
+
+  // Of fit and product, relative to exact attention.
+  double conv_cost() const {
+    return kConvPairs * static_cast<double>(p_.n_q()) * std::log2(static_cast<double>(p_.n_q())) / pairs_;
+  }
+
+  // Screening always computes the window.
+  static simd::LowLimits limits_of(float share) { return {share, kTilesLeftOut * share, static_cast<int32_t>(kWindow)}; }
 
   // Errors rise with the share that rows may leave out: the range of shares is halved.
   std::optional<Candidate> cheapest_screened(HeadPlan& plan) {
@@ -207,17 +253,21 @@ class HeadChooser {
     double cost = whole_cost_;
     while (low < high) {
       const size_t middle = (low + high) / 2;
-      choice.share = kShares[middle];
+      choice.limits = limits_of(kShares[middle]);
       const Trial trial = attempt(choice, sample_.choosing);
-      if (trial.errors.relative() <= kMargin * *in_.request.tol) {
+      if (trial.errors.relative() <= margin() * *in_.request.tol) {
         high = middle;
         cost = trial.cost;
       } else {
         low = middle + 1;
       }
     }
-    for (; high < std::size(kShares); high += 2) {
-      choice.share = kShares[high];
+    for (; high < std::size(kShares);
+         high = high + 1 == std::size(kShares) ? high + 1 : std::min(high + 2, std::size(kShares) - 1)) {
+      choice.limits = limits_of(kShares[high]);
+      // No row may leave out more than the sampled ones did: their errors say nothing of such a row.
+      const double missed = attempt(choice, sample_.choosing).counts.missed;
+      choice.limits.all = std::min(choice.limits.all, static_cast<float>(missed / std::max(1 - missed, 1e-6)));
       if (meets(choice, sample_.fresh, 1)) return Candidate{choice, cost};
       if (plan.fallback.empty()) plan.fallback = "fresh rows err by more than the tolerance";
     }
@@ -236,20 +286,25 @@ class HeadChooser {
       for (const float left_out : kShares) {
         candidates.emplace_back();
         candidates.back().kind = HeadKind::screened;
-        candidates.back().share = left_out;
+        candidates.back().limits = limits_of(left_out);
       }
     }
-    const HeadChoice* best = nullptr;
-    double least = 0;
+    const HeadChoice *best = nullptr, *smallest = nullptr;
+    double least = 0, fewest = 0;
     for (const HeadChoice& choice : candidates) {
       prepare(choice);
       const Trial trial = attempt(choice, sample_.choosing);
       const double error = trial.errors.relative();
-      if (trial.computed > share || !(error < 1) || (best != nullptr && error >= least)) continue;
+      if (smallest == nullptr || trial.computed < fewest) {
+        smallest = &choice;
+        fewest = trial.computed;
+      }
+      if (trial.computed > kBudgetMargin * share || !(error < 1) || (best != nullptr && error >= least)) continue;
       best = &choice;
       least = error;
     }
-    if (best == nullptr) return exact(plan, "no part in use fits the budget with an error below 1");
+    if (best == nullptr && fewest > kBudgetMargin * share) best = smallest;
+    if (best == nullptr) return exact(plan, "nothing within the budget errs by less than 1");
     prepare(*best);
     return *best;
   }
@@ -261,9 +316,11 @@ class HeadChooser {
     HeadChoice choice;
     choice.kind = HeadKind::selected;
     choice.window = kWindow;
-    choice.share = kLeftOut;
+    choice.limits = {kLeftOut, kTilesLeftOut * kLeftOut, 0};
     std::vector<HeadChoice> list;
-    choice.heavy = (parts & kPartHeavy) != 0 ? heavy_keys() : sinks();
+    if ((parts & kPartHeavy) != 0) choice.heavy = heavy_keys();
+    // Even the least selection looks at all groups for all rows: a key that one row needs is found by its group's mean.
+    if ((parts & kPartSelection) != 0) choice.expand = kNeedleShare;
     list.push_back(choice);
     if ((parts & kPartCentroids) != 0) {
       choice.centroids = true;
@@ -272,7 +329,8 @@ class HeadChooser {
     if ((parts & kPartSelection) != 0) {
       for (const float share : {0x1p-3f, 0x1p-4f, 0x1p-5f, 0x1p-6f, 0x1p-7f, 0x1p-8f}) {
         choice.expand = share;
-        choice.share = std::min(kLeftOutPerShare * share, kMostLeftOut);
+        const float left_out = std::min(kLeftOutPerShare * share, kMostLeftOut);
+        choice.limits = {left_out, kTilesLeftOut * left_out, 0};
         list.push_back(choice);
       }
     }
@@ -309,9 +367,16 @@ class HeadChooser {
     if (choice.kind != HeadKind::selected) return;
     if (choice.heavy != prepared_heavy_) {
       keys_ = {};
+      far_.reset();
       prepared_heavy_ = choice.heavy;
     }
     add_pass_keys(in_.run.workspace, in_.monitor, in_.low, batch_, head_, choice, keys_);
+    if (!choice.conv) {
+      far_.reset();
+    } else if (!far_) {
+      far_ = fit_far_field<T>(in_.run, Team(in_.monitor), low_.q, in_.low.k(batch_, head_), p_.scale, choice);
+      spend(conv_cost() / 2 * pairs_);
+    }
   }
 
   // Runs a candidate on a sample.
@@ -340,15 +405,16 @@ class HeadChooser {
         pairs += visible(row);
       }
     }
-    const auto& kernels = in_.low.kernels();
+    trial.pairs = pairs;
     const double all = std::max<double>(static_cast<double>(pairs), 1);
-    trial.computed = std::min(1.0, static_cast<double>(trial.counts.computed) / all);
-    trial.cost = kernels.logit_cost + kernels.weight_cost * trial.computed;
+    trial.computed = static_cast<double>(trial.counts.pairs.computed) / all;
+    trial.cost = logit_cost() + weight_cost() * static_cast<double>(trial.counts.work.computed) / all;
     spend(static_cast<double>(count) * static_cast<double>(last_key(rows.back() + 1)) * trial.cost);
   }
 
   void attempt_tiles(const HeadChoice& choice, const std::vector<SampleTile>& tiles, Trial& trial) {
     int64_t pairs = 0;
+    if (choice.conv) take_far_rows(rows_of(tiles));
     for (const SampleTile& tile : tiles) {
       std::vector<int64_t> rows(static_cast<size_t>(tile.count));
       std::iota(rows.begin(), rows.end(), tile.first);
@@ -360,11 +426,30 @@ class HeadChooser {
       for (const int64_t row : rows) pairs += visible(row);
       in_.monitor.advance(0);
     }
-    const auto& kernels = in_.low.kernels();
+    trial.pairs = pairs;
     const double all = std::max<double>(static_cast<double>(pairs), 1);
-    trial.computed = std::min(1.0, static_cast<double>(trial.counts.computed) / all);
-    trial.cost = kernels.logit_cost * static_cast<double>(trial.counts.looked) / all + kernels.weight_cost * trial.computed;
+    trial.computed = static_cast<double>(trial.counts.pairs.computed) / all;
+    trial.cost = logit_cost() * static_cast<double>(trial.counts.work.looked) / all +
+                 weight_cost() * static_cast<double>(trial.counts.work.computed) / all;
     spend(all * trial.cost);
+    if (choice.conv) trial.cost += conv_cost();
+    far_rows_.clear();
+  }
+
+  void take_far_rows(const std::vector<int64_t>& rows) {
+    far_rows_ = rows;
+    far_o_.resize(rows.size() * static_cast<size_t>(p_.d_v()));
+    const View<T, 2> o{far_o_.data(), {static_cast<int64_t>(rows.size()), p_.d_v()}, {p_.d_v(), 1}};
+    far_field_rows<T>(in_.run, Team(in_.monitor), *far_, in_.low.v(batch_, head_), rows, o);
+  }
+
+  // The kernels' costs are for 64 columns in single precision: operations per pair, of vectors of 32-bit lanes, scale them.
+  double exact_operations() const { return (static_cast<double>(p_.d() + p_.d_v()) + 20) * (sizeof(T) / sizeof(float)); }
+  double logit_cost() const {
+    return in_.low.kernels().logit_cost * (static_cast<double>(round_up(p_.d(), 4)) / 4 + 5) / 21 * 148 / exact_operations();
+  }
+  double weight_cost() const {
+    return in_.low.kernels().weight_cost * (static_cast<double>(round_up(p_.d_v(), 16)) / 4 + 16) / 32 * 148 / exact_operations();
   }
 
   int64_t visible(int64_t row) const { return std::max<int64_t>(low_.last_key(row) + 1 - low_.first_key, 0); }
@@ -372,7 +457,12 @@ class HeadChooser {
 
   void add_error(int64_t row, int64_t r, TileErrors& errors) {
     output_.resize(static_cast<size_t>(p_.d_v()));
-    pass_.queries().finish(low_, r, p_.d_v(), output_.data(), 1, static_cast<T*>(nullptr));
+    T lse;
+    pass_.queries().finish(low_, r, p_.d_v(), output_.data(), 1, &lse);
+    if (!far_rows_.empty()) {
+      const auto place = std::lower_bound(far_rows_.begin(), far_rows_.end(), row) - far_rows_.begin();
+      merge_far(far_->lse[static_cast<size_t>(row)], far_o_.data() + place * p_.d_v(), p_.d_v(), output_.data(), 1, &lse);
+    }
     const T* const o = exact_row(row);
     for (int64_t c = 0; c < p_.d_v(); ++c) {
       const double y = static_cast<double>(o[c]), x = static_cast<double>(output_[static_cast<size_t>(c)]);
@@ -400,12 +490,24 @@ class HeadChooser {
       } else {
         trial = attempt(stretch.choice, tiles);
         plan.expected.join(trial.counts);
+        judged_pairs_ += trial.pairs;
       }
       errors.error.insert(errors.error.end(), trial.errors.error.begin(), trial.errors.error.end());
       errors.norm.insert(errors.norm.end(), trial.errors.norm.begin(), trial.errors.norm.end());
     }
     plan.error = errors.estimate();
+    scale_expected(plan);
     plan.sampled_rows = static_cast<int64_t>(rows_of(sample_.fresh).size());
+  }
+
+  // From the rows that the judging passes had to all rows of the head.
+  void scale_expected(HeadPlan& plan) const {
+    if (judged_pairs_ == 0) return;
+    const double factor = static_cast<double>(plan.pairs) / static_cast<double>(judged_pairs_);
+    for (int64_t* const count : {&plan.expected.pairs.looked, &plan.expected.pairs.computed, &plan.expected.selected})
+      *count = static_cast<int64_t>(static_cast<double>(*count) * factor);
+    plan.expected.pairs.looked = std::min(plan.expected.pairs.looked, plan.pairs);
+    plan.expected.pairs.computed = std::min(plan.expected.pairs.computed, plan.expected.pairs.looked);
   }
 
   void add_norms(const SampleTile& tile, TileErrors& errors) const {
@@ -422,14 +524,17 @@ class HeadChooser {
   const LowHead<T> low_;
   HeadPass& pass_;
   PassKeys& keys_;
+  std::optional<ConvFarField<T>>& far_;
   const uint64_t stream_;
+  int64_t judged_pairs_ = 0;
   double pairs_ = 0, spent_ = 0;  // of the rows a choice is for; shares of exact attention's time
   RowSample sample_;
   SampledRows<T> exact_;
   std::vector<int64_t> prepared_heavy_;
-  double whole_cost_ = 0;        // of all pairs in 8-bit integers
-  std::vector<float> key_mass_;  // per key beyond the windows, summed over the rows to choose by
-  std::vector<T> output_;
+  double whole_cost_ = 0;          // of all pairs in 8-bit integers
+  std::vector<float> key_mass_;    // per key beyond the windows, summed over the rows to choose by
+  std::vector<T> output_, far_o_;  // of a row; of the far field of far_rows_
+  std::vector<int64_t> far_rows_;
 };
 
 }  // namespace
@@ -470,11 +575,25 @@ template std::string exact_by_shape<float>(const Problem<float>&, int64_t, const
 template std::string exact_by_shape<double>(const Problem<double>&, int64_t, const AdaptiveRequest&);
 
 template <class T>
-HeadPlan choose_head(const ChoiceInput<T>& input, int64_t batch, int64_t head, HeadPass& pass, PassKeys& keys) {
-  return HeadChooser<T>(input, batch, head, pass, keys).choose();
+ConvFarField<T> fit_far_field(Execution& run, const Team& team, const View<const T, 2>& q, const View<const T, 2>& k,
+                              double scale, const HeadChoice& choice) {
+  return fit_conv_far_field<T>(run, team, q, k, scale, choice.window, choice.heavy, choice.conv_rows);
 }
 
-template HeadPlan choose_head<float>(const ChoiceInput<float>&, int64_t, int64_t, HeadPass&, PassKeys&);
-template HeadPlan choose_head<double>(const ChoiceInput<double>&, int64_t, int64_t, HeadPass&, PassKeys&);
+template ConvFarField<float> fit_far_field<float>(Execution&, const Team&, const View<const float, 2>&,
+                                                  const View<const float, 2>&, double, const HeadChoice&);
+template ConvFarField<double> fit_far_field<double>(Execution&, const Team&, const View<const double, 2>&,
+                                                    const View<const double, 2>&, double, const HeadChoice&);
+
+template <class T>
+HeadPlan choose_head(const ChoiceInput<T>& input, int64_t batch, int64_t head, HeadPass& pass, PassKeys& keys,
+                     std::optional<ConvFarField<T>>& far) {
+  return HeadChooser<T>(input, batch, head, pass, keys, far).choose();
+}
+
+template HeadPlan choose_head<float>(const ChoiceInput<float>&, int64_t, int64_t, HeadPass&, PassKeys&,
+                                     std::optional<ConvFarField<float>>&);
+template HeadPlan choose_head<double>(const ChoiceInput<double>&, int64_t, int64_t, HeadPass&, PassKeys&,
+                                      std::optional<ConvFarField<double>>&);
 
 }  // namespace subquad::attention

@@ -13,7 +13,7 @@ using simd::kTileKeys;
 using simd::kTileQueries;
 
 PassCounts HeadPass::counts() const {
-  PassCounts counts{queries_.computed_rows() * kTileKeys, queries_.looked_rows() * kTileKeys, selected_, 0};
+  PassCounts counts{queries_.work(), queries_.pairs(), selected_, 0};
   for (int64_t r = 0; r < queries_.count(); ++r) counts.missed = std::max(counts.missed, queries_.missed_share(r));
   return counts;
 }
@@ -21,14 +21,13 @@ PassCounts HeadPass::counts() const {
 std::vector<float> HeadPass::column_mass(const LowKeys& keys, int64_t window) {
   const int64_t rows = queries_.count(), tiles = (keys.count() + kTileKeys - 1) / kTileKeys;
   std::array<float, kTileQueries> reference{}, sums{};
-  std::array<float, kTileKeys> largest{};
   for (int64_t r = 0; r < rows; ++r) reference[static_cast<size_t>(r)] = queries_.log2_mass(r);
   queries_.shorten(window);
   std::vector<float> mass(static_cast<size_t>(tiles * kTileKeys), 0.0f);
   for (int64_t tile = first_key_ / kTileKeys; tile * kTileKeys < end_key_; ++tile) {
     const int64_t groups[] = {4 * tile, 4 * tile + 1, 4 * tile + 2, 4 * tile + 3};
-    queries_.look({&keys, true, 0}, groups, kTileGroups);
-    kernels_->shares(queries_.logits(), reference.data(), rows, sums.data(), largest.data(), mass.data() + tile * kTileKeys);
+    queries_.look({&keys, true, {}}, groups, kTileGroups);
+    kernels_->shares(queries_.logits(), reference.data(), rows, sums.data(), mass.data() + tile * kTileKeys);
   }
   return mass;
 }
@@ -53,33 +52,57 @@ void HeadPass::find_far_nodes(int64_t level) {
   }
 }
 
-// Finds which nodes some row gives a large share of its mass, counting all nodes at this level; they leave lanes_ for next_.
+void HeadPass::weigh_window(const LowKeys& rest, const LowKeys* heavy) {
+  reference_.fill(simd::kHiddenLogit);
+  sums_.fill(0);
+  weigh_groups(rest, near_start_ / kGroupKeys, (near_end_ + kGroupKeys - 1) / kGroupKeys);
+  if (heavy != nullptr) weigh_groups(*heavy, 0, heavy->groups());
+  for (size_t r = 0; r < static_cast<size_t>(queries_.count()); ++r) {
+    // A row that has seen nothing takes whatever group it sees for much.
+    if (sums_[r] > 0) reference_[r] += std::log2(sums_[r]);
+  }
+}
+
+void HeadPass::weigh_groups(const LowKeys& keys, int64_t first, int64_t last) {
+  std::array<float, kTileKeys> totals{};
+  for (int64_t group = first; group < last; group += kTileGroups) {
+    const int64_t groups[] = {group, group + 1, group + 2, group + 3};
+    queries_.look({&keys, true, {}, true}, groups, std::min(kTileGroups, last - group));
+    for (size_t r = 0; r < static_cast<size_t>(queries_.count()); ++r) {
+      const float top = queries_.log2_top(static_cast<int64_t>(r));
+      if (!(top > reference_[r])) continue;
+      sums_[r] *= std::exp2(reference_[r] - top);
+      reference_[r] = top;
+    }
+    kernels_->shares(queries_.logits(), reference_.data(), queries_.count(), sums_.data(), totals.data());
+  }
+}
+
+// Finds which nodes have a large share of some row's weights, all nodes of the level counted; they leave lanes_ for next_.
 void HeadPass::weigh_nodes(const LowKeys& nodes, const HeadChoice& choice) {
   if (choice.expand > 1) return;
-  const size_t tiles = (frontier_.size() + kTileGroups - 1) / kTileGroups;
-  const int64_t rows = queries_.count(), tile_size = kTileQueries * kTileKeys;
-  logits_.resize(tiles * static_cast<size_t>(tile_size));
-  std::array<float, kTileQueries> reference{}, sums{};
-  std::array<float, kTileKeys> largest{}, totals{};
-  for (int64_t r = 0; r < rows; ++r) reference[static_cast<size_t>(r)] = queries_.log2_mass(r);
-  for (size_t t = 0; t < tiles; ++t) {
-    const size_t f = t * kTileGroups;
-    queries_.look({&nodes, true, 0}, &frontier_[f], tile_count(f), &lanes_[f]);
-    float* const logits = logits_.data() + t * static_cast<size_t>(tile_size);
-    std::copy_n(queries_.logits(), rows * kTileKeys, logits);
-    kernels_->shares(logits, reference.data(), rows, sums.data(), largest.data(), totals.data());
+  const size_t rows = static_cast<size_t>(queries_.count()), tile_size = kTileQueries * kTileKeys;
+  std::array<float, kTileQueries> reference = reference_, sums{};
+  std::array<float, kTileKeys> totals{}, tops{};
+  logits_.resize((frontier_.size() + kTileGroups - 1) / kTileGroups * tile_size);
+  for (size_t f = 0, t = 0; f < frontier_.size(); f += kTileGroups, ++t) {
+    queries_.look({&nodes, true, {}, true}, &frontier_[f], tile_count(f), &lanes_[f]);
+    std::copy_n(queries_.logits(), rows * kTileKeys, logits_.data() + t * tile_size);
+    kernels_->shares(queries_.logits(), reference.data(), queries_.count(), sums.data(), totals.data());
   }
-  for (int64_t r = 0; r < rows; ++r) reference[static_cast<size_t>(r)] += std::log2(1 + sums[static_cast<size_t>(r)]);
-  for (size_t t = 0; t < tiles; ++t) {
-    kernels_->shares(logits_.data() + t * static_cast<size_t>(tile_size), reference.data(), rows, sums.data(), largest.data(),
-                     totals.data());
-    for (int64_t key = 0; key < tile_count(t * kTileGroups) * kGroupKeys; ++key) {
-      if (!(largest[static_cast<size_t>(key)] > choice.expand)) continue;
-      const size_t f = t * kTileGroups + static_cast<size_t>(key / kGroupKeys);
+  for (size_t r = 0; r < rows; ++r) {
+    if (std::isfinite(sums[r])) reference[r] += std::log2(1 + sums[r]);
+  }
+  const float least = std::log2(choice.expand);
+  for (size_t f = 0, t = 0; f < frontier_.size(); f += kTileGroups, ++t) {
+    kernels_->tops(logits_.data() + t * tile_size, reference.data(), queries_.count(), tops.data());
+    for (int64_t key = 0; key < tile_count(f) * kGroupKeys; ++key) {
+      if (!(tops[static_cast<size_t>(key)] > least)) continue;
+      const size_t group = f + static_cast<size_t>(key / kGroupKeys);
       const auto bit = static_cast<uint16_t>(1u << key % kGroupKeys);
-      if ((lanes_[f] & bit) == 0) continue;
-      lanes_[f] = static_cast<uint16_t>(lanes_[f] & ~bit);
-      next_.push_back(frontier_[f] * kGroupKeys + key % kGroupKeys);
+      if ((lanes_[group] & bit) == 0) continue;
+      lanes_[group] = static_cast<uint16_t>(lanes_[group] & ~bit);
+      next_.push_back(frontier_[group] * kGroupKeys + key % kGroupKeys);
     }
   }
 }

@@ -32,21 +32,27 @@ SampleTile sample_tile(int64_t tile, int64_t first, int64_t last, uint64_t seed,
 double student_95(double degrees) {
   constexpr double z = 1.959964;
   const double g1 = (z * z * z + z) / 4, g2 = (5 * std::pow(z, 5) + 16 * z * z * z + 3 * z) / 96;
-  return z + g1 / degrees + g2 / (degrees * degrees);
+  const double g3 = (3 * std::pow(z, 7) + 19 * std::pow(z, 5) + 17 * z * z * z - 15 * z) / 384;
+  return z + g1 / degrees + g2 / (degrees * degrees) + g3 / (degrees * degrees * degrees);
 }
 
 }  // namespace
 
 RowSample sample_rows(int64_t first, int64_t last, int64_t tiles, uint64_t seed, uint64_t stream) {
   const int64_t available = (last - first + kQueryTile - 1) / kQueryTile;
-  const int64_t strata = std::min(2 * tiles, available);
+  const int64_t strata = std::min(tiles, available / 2);
   RowSample sample;
   for (int64_t s = 0; s < strata; ++s) {
-    const int64_t from = s * available / strata, until = (s + 1) * available / strata;
-    const auto index = static_cast<uint64_t>(s) * 8;
-    const double u = random_uniform(seed, stream, index);
-    const int64_t tile = std::min(from + static_cast<int64_t>(u * static_cast<double>(until - from)), until - 1);
-    (s % 2 == 0 ? sample.choosing : sample.fresh).push_back(sample_tile(tile, first, last, seed, stream, index + 1));
+    // Two different tiles of each stratum.
+    const int64_t from = s * available / strata, size = (s + 1) * available / strata - from;
+    const auto index = static_cast<uint64_t>(s) * 16;
+    const auto draw = [&](uint64_t place, int64_t count) {
+      const double u = random_uniform(seed, stream, index + place);
+      return std::min(static_cast<int64_t>(u * static_cast<double>(count)), count - 1);
+    };
+    const int64_t one = draw(0, size), other = (one + 1 + draw(1, size - 1)) % size;
+    sample.choosing.push_back(sample_tile(from + one, first, last, seed, stream, index + 2));
+    sample.fresh.push_back(sample_tile(from + other, first, last, seed, stream, index + 2 + kRowsPerTile));
   }
   return sample;
 }

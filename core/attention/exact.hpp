@@ -12,6 +12,11 @@ namespace subquad::attention {
 template <class T>
 void exact_forward(Execution& run, const Problem<T>& problem, bool check_overflow, const View<T, 4>& o, const View<T, 3>& lse);
 
+// The same, but rows have the bits that they have among many others even where there are few of them, which takes longer.
+template <class T>
+void exact_forward_as_of_many(Execution& run, const Problem<T>& problem, bool check_overflow, const View<T, 4>& o,
+                              const View<T, 3>& lse);
+
 // Gradients of the forward call; o, lse and d_o are its results and their cotangent. An output without data is left out. A gradient
 // that is not finite is an Error(overflow) when check_overflow is set. With `visited`, o and lse
 // are those of a pass that visited no other tiles: pairs outside of them have weight 0 and take no time.

@@ -11,6 +11,7 @@
 #include "core/attention/exact.hpp"
 #include "core/attention/layout.hpp"
 #include "core/parallel/turn.hpp"
+#include "core/simd/exp2_range.hpp"
 
 namespace subquad::attention {
 
@@ -295,6 +296,7 @@ class Backward {
     std::tie(block.q_rows, block.q_rows_stride) = kernel_rows(p_.q, d_padded_, b.q_rows, batch, h, group);
     std::tie(block.d_o_rows, block.d_o_rows_stride) = kernel_rows(d_o_, d_v_padded_, b.d_o_rows, batch, h, group);
     block.lse = b.lse + first;
+    block.most = visited_ != nullptr ? T{0} : simd::kExp2Most<T>;
     block.delta = b.delta + first;
     block.dq_t = b.dq_t + first * p_.d();
   }

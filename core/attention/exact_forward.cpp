@@ -127,17 +127,28 @@ class Forward {
 }  // namespace
 
 template <class T>
-void exact_forward(Execution& run, const Problem<T>& problem, bool check_overflow, const View<T, 4>& o, const View<T, 3>& lse) {
+void exact_forward_as_of_many(Execution& run, const Problem<T>& problem, bool check_overflow, const View<T, 4>& o,
+                              const View<T, 3>& lse) {
   if (o.shape[0] * o.shape[1] * o.shape[2] == 0) return;
-  if (problem.n_q() <= kFewQueries) {
-    exact_rows<T>(run, problem, check_overflow, o, lse);
-    return;
-  }
   Forward<T> forward(run, problem, o, lse);
   forward.compute();
   if (check_overflow) forward.check_overflow();
 }
 
+template <class T>
+void exact_forward(Execution& run, const Problem<T>& problem, bool check_overflow, const View<T, 4>& o, const View<T, 3>& lse) {
+  if (o.shape[0] * o.shape[1] * o.shape[2] == 0) return;
+  if (problem.n_q() <= kFewQueries) {
+    exact_rows<T>(run, problem, check_overflow, o, lse);
+  } else {
+    exact_forward_as_of_many<T>(run, problem, check_overflow, o, lse);
+  }
+}
+
+template void exact_forward_as_of_many<float>(Execution&, const Problem<float>&, bool, const View<float, 4>&,
+                                              const View<float, 3>&);
+template void exact_forward_as_of_many<double>(Execution&, const Problem<double>&, bool, const View<double, 4>&,
+                                               const View<double, 3>&);
 template void exact_forward<float>(Execution&, const Problem<float>&, bool, const View<float, 4>&, const View<float, 3>&);
 template void exact_forward<double>(Execution&, const Problem<double>&, bool, const View<double, 4>&, const View<double, 3>&);
 

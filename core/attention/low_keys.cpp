@@ -25,6 +25,7 @@ LowKeys::LowKeys(Workspace& workspace, int64_t d, int64_t d_v, int64_t count) : 
   v_ = Lease<int8_t>(workspace, slots * view_.d_v);
   k_scale_ = Lease<float>(workspace, slots);
   offset_ = Lease<float>(workspace, slots);
+  key_offset_ = Lease<float>(workspace, slots);
   unit_ = Lease<float>(workspace, slots);
   position_ = Lease<int32_t>(workspace, slots);
   for (int64_t slot = count; slot < slots; ++slot) {
@@ -41,6 +42,13 @@ LowKeys::LowKeys(Workspace& workspace, int64_t d, int64_t d_v, int64_t count) : 
   view_.unit = unit_.get();
   view_.v = v_.get();
   view_.position = position_.get();
+  key_view_ = view_;
+  key_view_.offset = key_offset_.get();
+}
+
+void LowKeys::continue_positions() {
+  const int64_t slots = round_up(std::max<int64_t>(count_, 1), simd::kTileKeys);
+  for (int64_t slot = count_; slot < slots; ++slot) position_.get()[slot] = static_cast<int32_t>(slot);
 }
 
 LowKeys LowKeys::sharing(Workspace& workspace, const LowKeys& other) {
@@ -48,9 +56,13 @@ LowKeys LowKeys::sharing(Workspace& workspace, const LowKeys& other) {
   LowKeys keys;
   keys.count_ = other.count_;
   keys.view_ = other.view_;
+  keys.key_view_ = other.key_view_;
   keys.offset_ = Lease<float>(workspace, slots);
+  keys.key_offset_ = Lease<float>(workspace, slots);
   std::copy_n(other.view_.offset, slots, keys.offset_.get());
+  std::copy_n(other.key_view_.offset, slots, keys.key_offset_.get());
   keys.view_.offset = keys.offset_.get();
+  keys.key_view_.offset = keys.key_offset_.get();
   return keys;
 }
 
@@ -68,7 +80,7 @@ void LowKeys::set_key(const simd::LowPrecisionKernels& kernels, int64_t slot, co
     std::memcpy(to + l * simd::kGroupKeys, four, 4);
   }
   position_.get()[slot] = position;
-  offset_.get()[slot] = log2_count;
+  offset_.get()[slot] = key_offset_.get()[slot] = log2_count;
 }
 
 float LowKeys::set_value(const simd::LowPrecisionKernels& kernels, int64_t slot, const float* row, int64_t d_v,
@@ -112,6 +124,7 @@ LowKeys quantize_keys(const Team& team, Workspace& workspace, const simd::LowPre
                       const View<const T, 2>& v, const std::vector<float>& center) {
   const int64_t n = k.shape[0], tasks = (n + kRowsPerTask - 1) / kRowsPerTask;
   LowKeys keys(workspace, k.shape[1], v.shape[1], n);
+  keys.continue_positions();
   // Largest magnitude of the values of each stretch, then of all before it: a value's least scale depends on none after it.
   std::vector<float> largest(static_cast<size_t>(tasks) + 1, 0.0f);
   const auto magnitude = [&](int64_t i) {

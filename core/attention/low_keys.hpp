@@ -1,6 +1,7 @@
 // Keys and values in 8-bit integers, as the low-precision kernels read them.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <vector>
@@ -21,6 +22,16 @@ class LowKeys {
   int64_t count() const { return count_; }
   int64_t groups() const { return (count_ + simd::kGroupKeys - 1) / simd::kGroupKeys; }
   const simd::LowKeys& view() const { return view_; }
+  // The same without the scales of values.
+  const simd::LowKeys& key_view() const { return key_view_; }
+  // Keys of a group at positions first to last.
+  int64_t count_between(int64_t group, int32_t first, int32_t last) const {
+    const int32_t* const position = view_.position + group * simd::kGroupKeys;
+    if (position[simd::kGroupKeys - 1] - position[0] == simd::kGroupKeys - 1) {
+      return std::max(0, std::min(last, position[simd::kGroupKeys - 1]) - std::max(first, position[0]) + 1);
+    }
+    return std::count_if(position, position + simd::kGroupKeys, [=](int32_t p) { return p >= first && p <= last; });
+  }
 
   // Key number `slot`: its row minus center, its place in the order of positions, and log2 of how many keys it stands for.
   void set_key(const simd::LowPrecisionKernels& kernels, int64_t slot, const float* row, const float* center, int64_t d,
@@ -28,7 +39,10 @@ class LowKeys {
   // The value of key number `slot`, with a scale of at least `least_scale`; returns its scale. After set_key.
   float set_value(const simd::LowPrecisionKernels& kernels, int64_t slot, const float* row, int64_t d_v, float least_scale);
   // Leave a key out.
-  void hide(int64_t slot) { offset_.get()[slot] = simd::kHiddenLogit; }
+  void hide(int64_t slot) { offset_.get()[slot] = key_offset_.get()[slot] = simd::kHiddenLogit; }
+
+  // Absent keys get the positions that follow the last one, where key number i stands at position i.
+  void continue_positions();
 
   // Keys and values are shared with `other`, which must live as long; what hides keys is this one's own.
   static LowKeys sharing(Workspace& workspace, const LowKeys& other);
@@ -37,9 +51,9 @@ class LowKeys {
   int64_t count_ = 0;
   Lease<uint8_t> k_;
   Lease<int8_t> v_;
-  Lease<float> k_scale_, offset_, unit_;
+  Lease<float> k_scale_, offset_, key_offset_, unit_;
   Lease<int32_t> position_;
-  simd::LowKeys view_{};
+  simd::LowKeys view_{}, key_view_{};
 };
 
 // A value's scale is at least this share of the largest before it: far smaller ones would leave their key's weight no digits.

@@ -7,7 +7,7 @@ namespace subquad::attention {
 
 namespace {
 
-constexpr int64_t kTopNodes = 64;  // a level with no more nodes is not summed up further
+constexpr int64_t kTopNodes = 512;  // a level with no more nodes is not summed up further
 
 // Sums of keys and values of the nodes of a level, in floats.
 struct NodeSums {

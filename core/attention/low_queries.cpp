@@ -27,10 +27,11 @@ LowQueries::LowQueries(int64_t d, int64_t d_v)
       tops_(kTileQueries * 16),
       masses_(kTileQueries * 16),
       q_start_(kTileQueries),
+      first_(kTileQueries),
       last_(kTileQueries),
       row_(kTileQueries),
       weights_(kTileQueries * kTileKeys) {
-  state_ = {0,          q_.get(),   q_scale_.get(), q_start_.get(), last_.get(),       row_.get(), 0,
+  state_ = {0,          q_.get(),   q_scale_.get(), q_start_.get(), last_.get(),       row_.get(), first_.get(),
             max_.get(), sum_.get(), mass_.get(),    missed_.get(),  missed_sum_.get(), o_.get()};
   scratch_ = {logits_.get(), tops_.get(), masses_.get(), weights_.get()};
   std::fill_n(tops_.get(), kTileQueries * 16, 0.0f);
@@ -61,13 +62,15 @@ void LowQueries::begin(const simd::LowPrecisionKernels& kernels, const LowHead<T
   for (float* const zero : {sum_.get(), mass_.get(), missed_.get(), missed_sum_.get()}) std::fill_n(zero, kTileQueries, 0.0f);
   std::fill_n(o_.get(), kTileQueries * d_v_, 0.0f);
   state_.rows = count;
-  state_.first = static_cast<int32_t>(head.first_key);
+  first_key_ = static_cast<int32_t>(head.first_key);
+  look_back(0);
   bias_ = head.bias;
-  computed_ = looked_ = 0;
+  work_ = pairs_ = {};
 }
 
 simd::LowTile LowQueries::tile(const LowGroups& set, const int64_t* groups, int64_t count, const uint16_t* lanes) const {
-  simd::LowTile tile{&set.keys->view(), {}, set.masked || count < kTileGroups, {}, bias_, set.share};
+  simd::LowTile tile{
+      &(set.by_keys ? set.keys->key_view() : set.keys->view()), {}, set.masked || count < kTileGroups, {}, bias_, set.limits};
   for (int64_t g = 0; g < kTileGroups; ++g) {
     tile.group[g] = groups[std::min(g, count - 1)];
     tile.lanes[g] = g >= count ? uint16_t{0} : lanes != nullptr ? lanes[g] : uint16_t{0xFFFF};
@@ -77,18 +80,47 @@ simd::LowTile LowQueries::tile(const LowGroups& set, const int64_t* groups, int6
 
 int64_t LowQueries::attend(const LowGroups& set, const int64_t* groups, int64_t count, const uint16_t* lanes) {
   const int64_t active = kernels_->attend(tile(set, groups, count, lanes), state_, scratch_);
-  computed_ += active;
-  looked_ += state_.rows;
+  work_.computed += active * kTileKeys;
+  work_.looked += state_.rows * kTileKeys;
+  if (lanes == nullptr) count_pairs(set, groups, count, active);
   return active;
+}
+
+// Of the rows that see a key of these groups, in proportion to those that it mattered to.
+void LowQueries::count_pairs(const LowGroups& set, const int64_t* groups, int64_t count, int64_t active) {
+  int64_t pairs = 0, rows = 0;
+  if (!set.masked) {
+    rows = state_.rows;
+    pairs = rows * count * kGroupKeys;
+  } else {
+    for (int64_t r = 0; r < state_.rows; ++r) {
+      int64_t seen = 0;
+      for (int64_t g = 0; g < count; ++g) seen += set.keys->count_between(groups[g], first_.get()[r], last_.get()[r]);
+      pairs += seen;
+      rows += seen > 0 ? 1 : 0;
+    }
+  }
+  pairs_.looked += pairs;
+  if (rows > 0) pairs_.computed += pairs * std::min(active, rows) / rows;
 }
 
 void LowQueries::look(const LowGroups& set, const int64_t* groups, int64_t count, const uint16_t* lanes) {
   kernels_->logits(tile(set, groups, count, lanes), state_, scratch_);
-  looked_ += state_.rows;
+  work_.looked += state_.rows * kTileKeys;
 }
 
 void LowQueries::shorten(int64_t keys) {
   for (int64_t r = 0; r < state_.rows; ++r) last_.get()[r] = static_cast<int32_t>(std::max<int64_t>(last_.get()[r] - keys, -1));
+}
+
+float LowQueries::log2_top(int64_t r) const {
+  const float* const tops = tops_.get() + r * 16;
+  return *std::max_element(tops, tops + 16);
+}
+
+void LowQueries::look_back(int64_t keys) {
+  for (int64_t r = 0; r < kTileQueries; ++r)
+    first_.get()[r] = keys == 0 ? first_key_ : static_cast<int32_t>(std::max<int64_t>(last_.get()[r] - keys + 1, first_key_));
 }
 
 float LowQueries::log2_mass(int64_t r) const {

@@ -29,8 +29,14 @@ struct LowHead {
 // Groups of a set of keys that a tile of queries goes over.
 struct LowGroups {
   const LowKeys* keys;
-  bool masked;  // whether some row may not see some of the keys, or some keys do not count
-  float share;  // what a row may leave out, as a multiple of what it has seen: see simd::LowTile
+  bool masked;             // whether some row may not see some of the keys, or some keys do not count
+  simd::LowLimits limits;  // of what rows may leave out
+  bool by_keys = false;    // logits without the scales of values, for choices that values have no part in
+};
+
+// Pairs of which a logit was computed, and of these the ones whose weight was.
+struct PairCounts {
+  int64_t looked = 0, computed = 0;
 };
 
 class LowQueries {
@@ -49,6 +55,8 @@ class LowQueries {
 
   // From now on rows see keys up to so many fewer.
   void shorten(int64_t keys);
+  // From now on rows see only the last `keys` of the keys that the head lets them see, or all of them (0).
+  void look_back(int64_t keys);
 
   // The results of row number r: d_v sums times 1 / sum, and the log-sum-exp (natural; -inf where nothing was seen).
   template <class T>
@@ -60,10 +68,13 @@ class LowQueries {
   float log2_mass(int64_t r) const;
   // Bound of the share of its weights, and of its weights times their values' scales, that row r left out.
   double missed_share(int64_t r) const;
-  int64_t computed_rows() const { return computed_; }  // rows times tiles of keys whose weights were computed, since begin
-  int64_t looked_rows() const { return looked_; }      // rows times tiles whose logits were
+  PairCounts work() const { return work_; }    // since begin, with what no row sees and with keys that stand for others
+  PairCounts pairs() const { return pairs_; }  // of queries and keys that they see
+  // Largest logit of row r in the last tile that was looked at, in units of log 2.
+  float log2_top(int64_t r) const;
 
  private:
+  void count_pairs(const LowGroups& set, const int64_t* groups, int64_t count, int64_t active);
   simd::LowTile tile(const LowGroups& set, const int64_t* groups, int64_t count, const uint16_t* lanes) const;
 
   const simd::LowPrecisionKernels* kernels_ = nullptr;
@@ -71,12 +82,13 @@ class LowQueries {
   std::array<int64_t, simd::kTileQueries> rows_{};
   Aligned<int8_t> q_;
   Aligned<float> q_scale_, max_, sum_, mass_, missed_, missed_sum_, o_, logits_, tops_, masses_;
-  Aligned<int32_t> q_start_, last_, row_;
+  Aligned<int32_t> q_start_, first_, last_, row_;
+  int32_t first_key_ = 0;
   Aligned<uint8_t> weights_;
   const float* bias_ = nullptr;
   simd::LowQueries state_{};
   simd::LowScratch scratch_{};
-  int64_t computed_ = 0, looked_ = 0;
+  PairCounts work_, pairs_;
 };
 
 }  // namespace subquad::attention

@@ -29,7 +29,7 @@ HWY_INLINE void recompute_weights(const BackwardBlock<T>& b, int64_t t) {
   HWY_UNROLL(4) for (int v = 0; v < Vectors; ++v) {
     const auto lse = hn::LoadU(d, b.lse + v * kLanes);
     HWY_UNROLL(8) for (int r = 0; r < kTileRows; ++r) {
-      auto weight = exp2(d, at_most(d, kExp2Most<T>, hn::Sub(tile.sum[r][v], lse)));
+      auto weight = exp2(d, at_most(d, b.most, hn::Sub(tile.sum[r][v], lse)));
       if constexpr (kPartial) weight = hn::IfThenElseZero(visible_lanes<T>(b, t + r, v), weight);
       hn::StoreU(weight, d, b.weights + (t + r) * kGroup + v * kLanes);
     }

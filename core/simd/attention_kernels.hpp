@@ -73,6 +73,7 @@ struct BackwardBlock {
   const T* d_o_rows;  // [group] rows of d_v, likewise
   int64_t d_o_rows_stride;
   const T *lse, *delta;   // [group]: log-sum-exp / log 2, and rowsum(do * o)
+  T most;                 // log2 of the largest weight; more is cut, where lse is not of all that is visited
   T* dq_t;                // [d][group]:         += k' dS'
   T* dk;                  // [keys][padded d]:   += dS' q
   T* dv;                  // [keys][padded d_v]: += P' do

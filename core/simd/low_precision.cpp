@@ -61,6 +61,12 @@ class LowPass {
     return least;
   }
 
+  int32_t latest_position() const {
+    int32_t latest = -1;
+    for (const int64_t group : t_.group) latest = std::max(latest, k_.position[(group + 1) * kGroupKeys - 1]);
+    return std::min(latest, INT32_MAX / 2);
+  }
+
   bool sees(int64_t row, int32_t position) const {
     int32_t last = -1;
     for (int r = 0; r < kLowRows; ++r) last = std::max(last, q_.last[row + r]);
@@ -144,10 +150,11 @@ class LowPass {
     for (int v = 0; v < kVectors; ++v) {
       const LowInt position = hn::LoadU(di, k_.position + group_of(v) * kGroupKeys + lane_of(v));
       const LowInt bit = hn::Shl(hn::Set(di, 1), hn::Iota(di, static_cast<int32_t>(lane_of(v))));
-      const auto counts =
-          hn::And(hn::TestBit(hn::Set(di, t_.lanes[v / kGroupVectors]), bit), hn::Gt(position, hn::Set(di, q_.first - 1)));
+      const auto counts = hn::TestBit(hn::Set(di, t_.lanes[v / kGroupVectors]), bit);
       for (int64_t row = first; row < first + kLowRows; ++row) {
-        const auto sees = hn::And(counts, hn::Lt(position, hn::Set(di, q_.last[row] + 1)));
+        const auto range =
+            hn::And(hn::Gt(position, hn::Set(di, q_.first[row] - 1)), hn::Lt(position, hn::Set(di, q_.last[row] + 1)));
+        const auto sees = hn::And(counts, range);
         float* const place = s_.logits + row * kTileKeys + v * kLowLanes;
         const LowFloat logit = hn::IfThenElse(hn::RebindMask(d, sees), hn::LoadU(d, place), hidden);
         hn::StoreU(logit, d, place);
@@ -159,8 +166,10 @@ class LowPass {
   // Moves the rows' maxima, and lists the rows that the tile matters to.
   SUBQUAD_VNNI_ATTR HWY_INLINE void choose_rows() {
     const LowFloats d;
-    const LowFloat keys = hn::Set(d, static_cast<float>(kTileKeys)), share = hn::Set(d, t_.share),
-                   unit = hn::Set(d, largest_unit()), tiles = hn::Set(d, kTilesLeftOut);
+    const LowFloat keys = hn::Set(d, static_cast<float>(kTileKeys)), share = hn::Set(d, t_.limits.tile),
+                   all = hn::Set(d, t_.limits.all), unit = hn::Set(d, largest_unit());
+    const LowInts di;
+    const LowInt reach = hn::Set(di, latest_position() + t_.limits.near);
     active_ = 0;
     for (int64_t first = 0; first < q_.rows; first += 16) {
       reduce_rows<MaxOfRows>(s_.tops + first * 16, top_ + first);
@@ -175,10 +184,10 @@ class LowPass {
         const LowFloat missed_sum = hn::Mul(hn::LoadU(d, q_.missed_sum + row), shrink),
                        sum_with_tile = hn::MulAdd(most, unit, missed_sum);
         // Neither the tile nor all that is left out with it is much.
-        const LowFloat little = hn::Mul(share, mass), little_sum = hn::Mul(share, sum);
-        const auto small = hn::And(hn::Lt(most, little), hn::Lt(hn::Mul(most, unit), little_sum));
-        const auto spared =
-            hn::And(small, hn::And(hn::Lt(with_tile, hn::Mul(tiles, little)), hn::Lt(sum_with_tile, hn::Mul(tiles, little_sum))));
+        const auto small = hn::And(hn::Lt(most, hn::Mul(share, mass)), hn::Lt(hn::Mul(most, unit), hn::Mul(share, sum)));
+        const auto few = hn::And(hn::Lt(with_tile, hn::Mul(all, mass)), hn::Lt(sum_with_tile, hn::Mul(all, sum)));
+        const auto far = hn::RebindMask(d, hn::Gt(hn::LoadU(di, q_.last + row), reach));
+        const auto spared = hn::And(far, hn::And(small, few));
         const auto matters = hn::AndNot(spared, seen), left_out = hn::And(seen, spared);
         hn::StoreU(hn::IfThenElse(left_out, with_tile, missed), d, q_.missed + row);
         hn::StoreU(hn::IfThenElse(left_out, sum_with_tile, missed_sum), d, q_.missed_sum + row);
@@ -209,7 +218,7 @@ class LowPass {
     alignas(64) float factor[kLowLanes];
     hn::Store(factors, d, factor);
     for (int64_t r = 0; r < kLowLanes; ++r) {
-      if (factor[r] == 1 || q_.mass[first + r] == 0) continue;  // nothing to scale
+      if (factor[r] == 1) continue;
       float* const o = q_.o + (first + r) * k_.d_v;
       const LowFloat f = hn::Set(d, factor[r]);
       for (int64_t c = 0; c < k_.d_v; c += kLowLanes) hn::StoreU(hn::Mul(hn::LoadU(d, o + c), f), d, o + c);
@@ -310,9 +319,8 @@ SUBQUAD_VNNI_ATTR void only_logits(const LowTile& tile, const LowQueries& querie
   LowPass<kVnni>(tile, queries, scratch).logits();
 }
 
-void row_shares(const float* logits, const float* reference, int64_t rows, float* row_sums, float* largest, float* totals) {
+void row_shares(const float* logits, const float* reference, int64_t rows, float* row_sums, float* totals) {
   const LowFloats d;
-  std::fill_n(largest, kTileKeys, 0.0f);
   std::fill_n(totals, kTileKeys, 0.0f);
   for (int64_t row = 0; row < rows; ++row) {
     const LowFloat least = hn::Set(d, reference[row]);
@@ -320,10 +328,19 @@ void row_shares(const float* logits, const float* reference, int64_t rows, float
     for (int64_t key = 0; key < kTileKeys; key += kLowLanes) {
       const LowFloat share = quick_exp2(hn::Sub(hn::LoadU(d, logits + row * kTileKeys + key), least));
       sum = hn::Add(sum, share);
-      hn::StoreU(hn::Max(share, hn::LoadU(d, largest + key)), d, largest + key);
       hn::StoreU(hn::Add(share, hn::LoadU(d, totals + key)), d, totals + key);
     }
     row_sums[row] += hn::GetLane(hn::SumOfLanes(d, sum));
+  }
+}
+
+void column_tops(const float* logits, const float* reference, int64_t rows, float* largest) {
+  const LowFloats d;
+  for (int64_t key = 0; key < kTileKeys; key += kLowLanes) {
+    LowFloat top = hn::Set(d, kHiddenLogit);
+    for (int64_t row = 0; row < rows; ++row)
+      top = hn::Max(top, hn::Sub(hn::LoadU(d, logits + row * kTileKeys + key), hn::Set(d, reference[row])));
+    hn::StoreU(top, d, largest + key);
   }
 }
 
@@ -352,14 +369,16 @@ float quantize_row(const float* x, const float* center, int64_t n, int32_t level
 // Costs: bench/run low_precision_rates, table in docs/decisions/0013.
 const LowPrecisionKernels& plain_low_precision() {
   static constexpr bool kPairs = kPairLevels == 63;
-  static constexpr LowPrecisionKernels table = {kPairLevels,   kPairWeights,       kPairs ? 0.5 : 2.0, kPairs ? 0.6 : 2.0,
-                                                attend<false>, only_logits<false>, row_shares,         quantize_row};
+  static constexpr LowPrecisionKernels table = {kPairLevels,        kPairWeights,  kPairs ? 0.5 : 2.0,
+                                                kPairs ? 0.6 : 2.0, attend<false>, only_logits<false>,
+                                                row_shares,         column_tops,   quantize_row};
   return table;
 }
 
 const LowPrecisionKernels& vnni_low_precision() {
 #if SUBQUAD_HAVE_VNNI
-  static constexpr LowPrecisionKernels table = {127, 255, 0.16, 0.21, attend<true>, only_logits<true>, row_shares, quantize_row};
+  static constexpr LowPrecisionKernels table = {127,        255,         0.16,        0.21, attend<true>, only_logits<true>,
+                                                row_shares, column_tops, quantize_row};
   return table;
 #else
   return plain_low_precision();

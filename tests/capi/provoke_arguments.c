@@ -51,11 +51,13 @@ subquad_status provoke_conflict(void) {
   return status;
 }
 
+/* A conv basis is of causal attention. */
 subquad_status provoke_unsupported(void) {
   subquad_context* context = new_context();
   subquad_options* options = new_options();
   problem p = square_problem(2, 2);
-  assert_ok(subquad_options_set_float(options, SUBQUAD_OPTION_TOL, 0.125));
+  assert_ok(subquad_options_set_int(options, SUBQUAD_OPTION_METHOD, SUBQUAD_METHOD_CONV_BASIS));
+  assert_ok(subquad_options_set_int(options, SUBQUAD_OPTION_BASES, 1));
   const subquad_status status = attend(context, options, &p);
   problem_free(&p);
   subquad_options_destroy(options);

@@ -1,6 +1,7 @@
 /* A context in use: a second thread and the callback itself get BUSY, and the running call does not notice. */
 #include "conv_calls.h"
 #include "long_call.h"
+#include "plan_calls.h"
 #include "sparsify_calls.h"
 
 #include <pthread.h>
@@ -11,6 +12,7 @@ typedef struct scene {
   problem small;
   conv_call conv;
   sparsify_call sparsify;
+  plan_call plan;
 } scene;
 
 static int was_played(void* user) { return ((const scene*)user)->played; }
@@ -29,6 +31,8 @@ static void try_everything(scene* s) {
   for (int f = 0; f < SPARSIFY_FUNCTIONS; ++f)
     assert_status(sparsify_run(&sparsify_functions[f], &s->sparsify),
                   sparsify_functions[f].takes & CONTEXT ? SUBQUAD_ERR_BUSY : SUBQUAD_OK);
+  for (int f = 0; f < PLAN_FUNCTIONS; ++f)
+    assert_status(plan_run(&plan_functions[f], &s->plan), plan_functions[f].takes_context ? SUBQUAD_ERR_BUSY : SUBQUAD_OK);
   assert_status(subquad_context_set_threads(s->context, 1), SUBQUAD_ERR_BUSY);
   assert_status(subquad_context_set_workspace_limit(s->context, 1), SUBQUAD_ERR_BUSY);
   assert_status(subquad_context_set_callback(s->context, NULL, NULL), SUBQUAD_ERR_BUSY);
@@ -73,6 +77,7 @@ static void play(subquad_callback callback) {
   s.small = square_problem(3, 2);
   conv_call_create(&s.conv, s.context);
   sparsify_call_create(&s.sparsify, s.context);
+  plan_call_create(&s.plan, s.context);
   assert_ok(attend(s.context, NULL, &s.small));
   assert_ok(subquad_context_set_callback(s.context, callback, &s));
   assert_ok(attend_until(s.context, was_played, &s));
@@ -80,6 +85,7 @@ static void play(subquad_callback callback) {
   problem_free(&s.small);
   conv_call_free(&s.conv);
   sparsify_call_free(&s.sparsify);
+  plan_call_free(&s.plan);
   subquad_context_destroy(s.context);
 }
 

@@ -127,7 +127,7 @@ static const struct {
     {"NaN in lag_bias", nan_in_bias, SUBQUAD_ERR_NONFINITE, "lag_bias[0, 3]"},
     {"lag_bias does not reach", short_bias, SUBQUAD_ERR_VALUE, "lag_bias covers lags"},
     {"key_ranges start > end", start_after_end, SUBQUAD_ERR_VALUE, "key_ranges[0] is (9"},
-    {"budget", budget, SUBQUAD_ERR_UNSUPPORTED, "budget is 0.5"},
+    {"budget", budget, SUBQUAD_ERR_CONFLICT, "budget is 0.5"},
     {"more bytes than addresses", huge_rows, SUBQUAD_ERR_SIZE, "k has shape ["},
 };
 

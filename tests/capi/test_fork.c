@@ -1,5 +1,6 @@
 /* After fork() a child goes on with the context of its parent, and gets the same bits. */
 #include "conv_problem.h"
+#include "plan_problem.h"
 #include "sparsified.h"
 
 #include <string.h>
@@ -125,6 +126,44 @@ static void test_a_sparsifier(void** state) {
   subquad_context_destroy(context);
 }
 
+/* In the child: a plan that the parent made, and one of its own. */
+static int plan_child(subquad_context* context, const subquad_options* options, const subquad_plan* plan, const problem* expected,
+                      const problem* p) {
+  subquad_plan* own = NULL;
+  if (plan_apply(context, plan, p, NULL) != SUBQUAD_OK) return FAILED_CALL;
+  if (!same_bits(&expected->o, &p->o)) return OTHER_BITS;
+  memset(p->o.data, 0, sizeof(float) * (size_t)element_count(&p->o));
+  if (subquad_plan_create(context, options, &p->q, &p->k, &p->v, NULL, NULL, &own, NULL) != SUBQUAD_OK) return FAILED_CALL;
+  if (plan_apply(context, own, p, NULL) != SUBQUAD_OK) return FAILED_CALL;
+  subquad_plan_destroy(own);
+  subquad_context_destroy(context);
+  return same_bits(&expected->o, &p->o) ? SUCCESS : OTHER_BITS;
+}
+
+static void test_a_plan(void** state) {
+  (void)state;
+  subquad_context* context = new_context();
+  assert_ok(subquad_context_set_threads(context, 2));
+  problem expected = local_problem(2, 1, 2048, SUBQUAD_FLOAT32), again = same_inputs(&expected);
+  subquad_options* options = plan_options(0.1);
+  subquad_plan* plan = new_plan(context, options, &expected, NULL);
+  assert_ok(plan_apply(context, plan, &expected, NULL));
+  const pid_t pid = fork();
+  assert_true(pid >= 0);
+  if (pid == 0) _exit(plan_child(context, options, plan, &expected, &again));
+  int status = -1;
+  assert_int_equal(waitpid(pid, &status, 0), pid);
+  assert_true(WIFEXITED(status));
+  assert_int_equal(WEXITSTATUS(status), SUCCESS);
+  assert_ok(plan_apply(context, plan, &again, NULL));
+  assert_true(same_bits(&expected.o, &again.o));
+  subquad_plan_destroy(plan);
+  subquad_options_destroy(options);
+  same_inputs_free(&again);
+  problem_free(&expected);
+  subquad_context_destroy(context);
+}
+
 static void test_a_context_with_threads(void** state) {
   (void)state;
   fork_and_compare(2);
@@ -142,6 +181,7 @@ int main(void) {
       cmocka_unit_test(test_a_context_without_threads),
       cmocka_unit_test(test_a_conv_basis),
       cmocka_unit_test(test_a_sparsifier),
+      cmocka_unit_test(test_a_plan),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,7 +28,7 @@ static const provocation provocations[] = {
     {SUBQUAD_ERR_BUSY, provoke_busy, "context"},
     {SUBQUAD_ERR_THREADS, provoke_threads, "thread"},
     {SUBQUAD_ERR_CANCELLED, provoke_cancelled, "cancel"},
-    {SUBQUAD_ERR_UNSUPPORTED, provoke_unsupported, "tol"},
+    {SUBQUAD_ERR_UNSUPPORTED, provoke_unsupported, "causal"},
     {SUBQUAD_ERR_INTERNAL, provoke_internal, "thrown by the test's callback"},
 };
 

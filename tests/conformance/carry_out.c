@@ -221,6 +221,9 @@ static subquad_status dispatch(prepared_call* call, subquad_context* context, co
     case SPARSIFY:
     case SPARSIFY_PAIR:
       return carry_out_sparsify(call, context, options);
+    case PLAN_APPLY:
+    case PLAN_BACKWARD:
+      return carry_out_plan(call, context, options);
     default:
       return carry_out_conv(call, context, options);
   }

@@ -35,6 +35,9 @@ subquad_status carry_out_conv(prepared_call* call, subquad_context* context, con
 /* The same for leverage scores and sparsifiers: makes the matrices, the sparsifier, and asks it for the call's outputs. */
 subquad_status carry_out_sparsify(prepared_call* call, subquad_context* context, const subquad_options* options);
 
+/* The same for plans: makes the plan that the call names, calls the function, destroys it. */
+subquad_status carry_out_plan(prepared_call* call, subquad_context* context, const subquad_options* options);
+
 /* New options with these set; the caller destroys them, after a failure too. */
 subquad_status make_options(const option_spec* given, size_t count, subquad_options** options_out);
 

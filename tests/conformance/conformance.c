@@ -9,6 +9,7 @@
 #include <ctype.h>
 #include <stdio.h>
 
+#include "auto_checks.h"
 #include "carry_out.h"
 #include "generated/bad_calls.h"
 #include "generated/cases.h"
@@ -73,6 +74,9 @@ static void test_case(void** state) {
   }
   expect_report(&call, SUBQUAD_REPORT_PAIRS, call.spec->pairs);
   expect_report(&call, SUBQUAD_REPORT_RANK, call.spec->rank);
+  expect_report_of_heads(&call);
+  expect_head_errors(&call, context);
+  expect_prefix(&call, context);
   release(&call);
 }
 

@@ -15,6 +15,7 @@ import compare  # noqa: E402
 import conv_build  # noqa: E402
 import conv_checks  # noqa: E402
 import philox  # noqa: E402
+import plan_build  # noqa: E402
 import sparsify_build  # noqa: E402
 import sparsify_checks  # noqa: E402
 import tables  # noqa: E402
@@ -29,7 +30,7 @@ def make_master():
     """Text of cases.json, its oracle and budgets tested first."""
     philox.check_known_answers()
     cases, conv_cases, sparsify_cases = build.build(), conv_build.build_cases(), sparsify_build.build_cases()
-    every = cases + conv_cases + sparsify_cases
+    every = cases + conv_cases + sparsify_cases + plan_build.build_cases()
     names = [case["name"] for case in every]
     assert len(set(names)) == len(names), sorted(name for name in set(names) if names.count(name) > 1)
     checks.check(cases)

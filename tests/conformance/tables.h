@@ -22,6 +22,8 @@ typedef enum function_id {
   CONV_BASIS_TO_DENSE,
   FILL_UNIFORM,
   LEVERAGE_SCORES,
+  PLAN_APPLY,
+  PLAN_BACKWARD,
   SPARSIFIER_ATTENTION,
   SPARSIFIER_RATIO_BOUND,
   SPARSIFIER_SOFTMAX_ERROR,
@@ -67,6 +69,7 @@ typedef struct array_spec {
   const fill_spec* fill;
   const double* values; /* given (inputs) or expected (outputs); NULL where there are none */
   double budget;
+  double head_error; /* of each head against exact attention, relative Frobenius norm; 0: not compared */
   const set_spec* set;
   size_t set_count;
   const char* same_as; /* NULL or the array whose memory this one shares */
@@ -95,6 +98,13 @@ typedef struct sparsifier_spec {
   size_t option_count;
 } sparsifier_spec;
 
+/* The plan that a function is called on, made first. */
+typedef struct plan_spec {
+  const option_spec* options;
+  size_t option_count;
+  int values; /* whether it is made with v */
+} plan_spec;
+
 typedef struct context_spec {
   const int64_t* threads;
   const int64_t* workspace_limit;
@@ -109,6 +119,7 @@ typedef struct call_spec {
   size_t option_count;
   const basis_spec* basis;           /* NULL for functions that take none */
   const sparsifier_spec* sparsifier; /* the same */
+  const plan_spec* plan;             /* the same */
   const array_spec* arrays;
   size_t array_count;
   int64_t count;         /* of parts, for a merge */
@@ -117,6 +128,8 @@ typedef struct call_spec {
   int in_place;  /* part whose views are the outputs, or -1 */
   int64_t pairs; /* expected in the report, or -1; rank likewise */
   int64_t rank;
+  int64_t heads;  /* query heads of a call whose report is that of method auto, or -1 */
+  int64_t prefix; /* rows of a shorter sequence that gives the same bits, or -1 */
 } call_spec;
 
 typedef struct bad_call {

@@ -6,10 +6,12 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
-#include <cstring>
-#include <limits>
 #include <numeric>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "core/base/aligned.hpp"
 #include "core/random/philox.hpp"
@@ -22,6 +24,7 @@ using subquad::test::expect_within;
 
 namespace {
 
+constexpr float kAllPerTile = 16;      // what rows may leave out, relative to what a tile may be
 constexpr double kExp2Error = 1.1e-4;  // relative, of a kernel's power of two
 const double kRoundoff = static_cast<double>(subquad::test::unit_roundoff<float>());
 
@@ -136,6 +139,7 @@ class Machine {
       q_scale_.get()[r] = there ? c.q_scale() : 0;
       q_start_.get()[r] = -(kernels.key_levels + 1) * sum;
       last_.get()[r] = there ? c.last[own] : -1;
+      first_.get()[r] = first_key;
       row_.get()[r] = c.row[own];
       max.get()[r] = kHiddenLogit;
       sum_.get()[r] = mass.get()[r] = missed.get()[r] = missed_sum.get()[r] = 0;
@@ -143,13 +147,14 @@ class Machine {
     std::fill_n(o.get(), kTileQueries * c.d_v, 0.0f);
     std::fill_n(tops_.get(), kTileQueries * 16, 0.0f);
     std::fill_n(masses_.get(), kTileQueries * 16, 0.0f);
-    keys_ = {c.d,           c.d_v,    k_.get(),          c.k_scale.data(), c.offset.data(),
-             c.unit.data(), v_.get(), c.position.data()};
-    queries_ = {rows,      q_.get(),  q_scale_.get(), q_start_.get(), last_.get(),      row_.get(), first_key,
+    keys_ = {c.d, c.d_v, k_.get(), c.k_scale.data(), c.offset.data(), c.unit.data(), v_.get(), c.position.data()};
+    queries_ = {rows,      q_.get(),   q_scale_.get(), q_start_.get(), last_.get(),      row_.get(), first_.get(),
                 max.get(), sum_.get(), mass.get(),     missed.get(),   missed_sum.get(), o.get()};
     scratch_ = {logits.get(), tops_.get(), masses_.get(), weights_.get()};
   }
 
+  // From now on no tile with one of the last `near` keys that a row sees is left out.
+  void keep(int32_t near) { near_ = near; }
   int64_t attend(const Step& step, float share) { return kernels_.attend(tile(step, share), queries_, scratch_); }
   void look(const Step& step) { kernels_.logits(tile(step, 0), queries_, scratch_); }
 
@@ -171,7 +176,7 @@ class Machine {
   double scaled(int64_t r, float x) const { return std::exp2(static_cast<double>(max.get()[r])) * static_cast<double>(x); }
 
   LowTile tile(const Step& step, float share) const {
-    LowTile tile{&keys_, {}, step.masked, {}, c_.bias_origin(), share};
+    LowTile tile{&keys_, {}, step.masked, {}, c_.bias_origin(), {share, kAllPerTile * share, near_}};
     std::copy(step.group.begin(), step.group.end(), tile.group);
     std::copy(step.lanes.begin(), step.lanes.end(), tile.lanes);
     return tile;
@@ -179,10 +184,11 @@ class Machine {
 
   const LowPrecisionKernels& kernels_;
   const LowCase& c_;
+  int32_t near_ = 0;
   Aligned<uint8_t> k_;
   Aligned<int8_t> v_, q_;
   Aligned<float> q_scale_{kTileQueries}, tops_{kTileQueries * 16}, masses_{kTileQueries * 16}, sum_{kTileQueries};
-  Aligned<int32_t> q_start_{kTileQueries}, last_{kTileQueries}, row_{kTileQueries};
+  Aligned<int32_t> q_start_{kTileQueries}, first_{kTileQueries}, last_{kTileQueries}, row_{kTileQueries};
   Aligned<uint8_t> weights_{kTileQueries * kTileKeys};
   LowKeys keys_{};
   LowQueries queries_{};
@@ -240,7 +246,8 @@ std::vector<Step> steps_over(const LowCase& c, Mask mask, uint64_t seed) {
   std::vector<int64_t> order(static_cast<size_t>(c.shape.groups));
   std::iota(order.begin(), order.end(), int64_t{0});
   if (c.shape.falling == 0) {
-    for (size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[static_cast<size_t>(dice.whole(0, static_cast<int32_t>(i) - 1))]);
+    for (size_t i = order.size(); i > 1; --i)
+      std::swap(order[i - 1], order[static_cast<size_t>(dice.whole(0, static_cast<int32_t>(i) - 1))]);
   }
   std::vector<Step> steps;
   for (size_t i = 0; i < order.size(); i += kTileGroups) {
@@ -261,7 +268,8 @@ std::vector<LowShape> shapes() {
   for (size_t i = 0; i < 5; ++i) {
     for (const bool bias : {false, true}) list.push_back({columns[i], columns[(2 * i + 1) % 5], 48, 12, bias});
   }
-  for (const int64_t rows : {1, 2, 3, 5, 6, 7, 11, 13, 15, 16, 17, 31, 32, 33, 47}) list.push_back({20, 18, rows, 8, rows % 2 == 0});
+  for (const int64_t rows : {1, 2, 3, 5, 6, 7, 11, 13, 15, 16, 17, 31, 32, 33, 47})
+    list.push_back({20, 18, rows, 8, rows % 2 == 0});
   return list;
 }
 
@@ -269,7 +277,7 @@ template <class F>
 void for_each_case(const F& f) {
   uint64_t seed = 1;
   for (const Target target : targets()) {
-    INFO(name(target));
+    INFO(std::string(name(target)));
     const LowPrecisionKernels& kernels = low_precision_kernels(target);
     for (const LowShape& shape : shapes()) {
       INFO("d " << shape.d << ", d_v " << shape.d_v << ", rows " << shape.rows << ", bias " << shape.bias);
@@ -336,28 +344,36 @@ TEST_CASE("8-bit attention that leaves nothing out has the sums of its definitio
 
 TEST_CASE("what an 8-bit row leaves out is bounded as it says, and stays below its share of what was seen") {
   for (const Target target : targets()) {
-    INFO(name(target));
+    INFO(std::string(name(target)));
     const LowPrecisionKernels& kernels = low_precision_kernels(target);
     for (const double falling : {0.0, 0.5, 2.0}) {
       const LowCase c({24, 16, 48, 32, false, falling}, kernels, 11);
       for (const Mask mask : {Mask::none, Mask::causal}) {
         const std::vector<Step> steps = steps_over(c, mask, 5);
-        int64_t before = std::numeric_limits<int64_t>::max();
+        int64_t all = 0;
         for (const float share : {0.0f, 0x1p-9f, 0x1p-5f, 0x1p-1f, 4.0f}) {
           INFO("falling " << falling << ", share " << share);
           Machine machine(kernels, c, 0, c.shape.rows, 0);
           int64_t active = 0;
           for (const Step& step : steps) active += machine.attend(step, share);
-          CHECK(active <= before);
-          if (falling == 2 && share >= 0x1p-9f) CHECK(active < before);
-          if (share == 0 || falling == 2) before = active;
+          if (share == 0) all = active;
+          CHECK(active <= all);
+          if (falling == 2 && share > 0) CHECK(active < all);
+          if (share == 4) {
+            Machine near(kernels, c, 0, c.shape.rows, 0);
+            near.keep(static_cast<int32_t>(c.keys));
+            int64_t kept = 0;
+            for (const Step& step : steps) kept += near.attend(step, share);
+            CHECK(kept == all);
+          }
           // Both sides of a comparison are scaled down alike, tile by tile, and rounded.
-          const double slack = 1 + 4 * static_cast<double>(steps.size()) * kRoundoff;
+          const double most = static_cast<double>(share * kAllPerTile),
+                       slack = 1 + 4 * static_cast<double>(steps.size()) * kRoundoff;
           for (int64_t r = 0; r < c.shape.rows; ++r) {
             const Expected x = expected_row(c, kernels, steps, r, 0);
             const double missed = machine.missed_mass(r), missed_sum = machine.missed_weights(r);
-            CHECK(missed <= static_cast<double>(share) * machine.seen_mass(r) * slack);
-            CHECK(missed_sum <= static_cast<double>(share) * machine.seen_sum(r) * slack);
+            CHECK(missed <= most * machine.seen_mass(r) * slack);
+            CHECK(missed_sum <= most * machine.seen_sum(r) * slack);
             CHECK(x.mass - machine.seen_mass(r) <= missed * (1 + x.relative) + x.relative * x.mass);
             CHECK(x.sum - machine.seen_sum(r) <= missed_sum * (1 + x.relative) + x.relative * x.sum);
             for (int64_t e = 0; e < c.d_v; ++e)
@@ -372,7 +388,7 @@ TEST_CASE("what an 8-bit row leaves out is bounded as it says, and stays below i
 
 TEST_CASE("an 8-bit row has the same bits alone, and whatever the keys that it does not see are") {
   for (const Target target : targets()) {
-    INFO(name(target));
+    INFO(std::string(name(target)));
     const LowPrecisionKernels& kernels = low_precision_kernels(target);
     for (const float share : {0.0f, 0x1p-3f, 2.0f}) {
       const LowCase c({24, 20, 48, 32, false, 0.3}, kernels, 12);
@@ -403,13 +419,13 @@ TEST_CASE("an 8-bit row has the same bits alone, and whatever the keys that it d
   }
 }
 
-TEST_CASE("shares of logits: powers of two to the documented error, exact for whole numbers, summed both ways") {
+TEST_CASE("shares of logits: powers of two to the documented error, exact for whole numbers, summed both ways; and the largest") {
   for (const Target target : targets()) {
-    INFO(name(target));
+    INFO(std::string(name(target)));
     const LowPrecisionKernels& kernels = low_precision_kernels(target);
     constexpr int64_t kRows = 48;
     Dice dice(7);
-    std::vector<float> logits(kRows * kTileKeys), reference(kRows), row_sums(kRows, 1.0f), largest(kTileKeys), totals(kTileKeys);
+    std::vector<float> logits(kRows * kTileKeys), reference(kRows), row_sums(kRows, 1.0f), tops(kTileKeys), totals(kTileKeys);
     for (float& x : reference) x = static_cast<float>(dice.whole(-40, 40));
     for (size_t i = 0; i < logits.size(); ++i) {
       const double x = i % 5 == 0 ? dice.whole(-120, 20) : i % 5 == 1 ? -200.0 : dice.uniform(-100, 20);
@@ -419,10 +435,9 @@ TEST_CASE("shares of logits: powers of two to the documented error, exact for wh
     std::vector<double> shares(logits.size());
     for (size_t r = 0; r < kRows; ++r) {
       float sum = 0;
-      kernels.shares(logits.data() + r * kTileKeys, &reference[r], 1, &sum, largest.data(), totals.data());
+      kernels.shares(logits.data() + r * kTileKeys, &reference[r], 1, &sum, totals.data());
       for (size_t key = 0; key < kTileKeys; ++key) {
         const double x = static_cast<double>(logits[r * kTileKeys + key]) - static_cast<double>(reference[r]);
-        CHECK(largest[key] == totals[key]);
         shares[r * kTileKeys + key] = static_cast<double>(totals[key]);
         const double exact = std::exp2(x);
         if (x < -130) {
@@ -435,14 +450,16 @@ TEST_CASE("shares of logits: powers of two to the documented error, exact for wh
         }
       }
     }
-    kernels.shares(logits.data(), reference.data(), kRows, row_sums.data(), largest.data(), totals.data());
+    kernels.shares(logits.data(), reference.data(), kRows, row_sums.data(), totals.data());
+    kernels.tops(logits.data(), reference.data(), kRows, tops.data());
     for (size_t key = 0; key < kTileKeys; ++key) {
-      double most = 0, total = 0;
+      float most = kHiddenLogit;
+      double total = 0;
       for (size_t r = 0; r < kRows; ++r) {
-        most = std::max(most, shares[r * kTileKeys + key]);
+        most = std::max(most, logits[r * kTileKeys + key] - reference[r]);
         total += shares[r * kTileKeys + key];
       }
-      CHECK(static_cast<double>(largest[key]) == most);
+      CHECK(tops[key] == most);
       expect_within(totals[key], total, kRows * kRoundoff * total);
     }
     for (size_t r = 0; r < kRows; ++r) {
@@ -455,7 +472,7 @@ TEST_CASE("shares of logits: powers of two to the documented error, exact for wh
 
 TEST_CASE("rows as 8-bit integers: the nearest ones, the largest entry at the last level") {
   for (const Target target : targets()) {
-    INFO(name(target));
+    INFO(std::string(name(target)));
     const LowPrecisionKernels& kernels = low_precision_kernels(target);
     for (const int32_t levels : {kernels.key_levels, 127}) {
       for (const int64_t n : {1, 2, 3, 7, 8, 15, 16, 17, 31, 33, 64, 80, 127}) {

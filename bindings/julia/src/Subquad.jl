@@ -9,6 +9,9 @@ dimension counts heads, a fourth the batch. They are handed to the library as th
 [`fill_uniform!`](@ref) compute; [`Subquad.info`](@ref) describes library and machine; [`Context`](@ref), [`Report`](@ref) and
 [`SubquadError`](@ref) are the types.
 
+With a tolerance, `attention(q, k, v; tol=0.1)`, each head is computed in the cheapest way whose estimated error meets it; a
+[`Plan`](@ref), made by [`plan`](@ref), keeps what was decided for any number of values.
+
 A [`ConvBasis`](@ref) is a lower-triangular matrix of logits with few different columns, multiplied and applied in time close to linear:
 made from its parts, by [`conv_basis_recover`](@ref) or by [`conv_basis_fit`](@ref); used by `*`, and by [`apply`](@ref),
 [`apply_transposed`](@ref), [`multiply`](@ref) and [`multiply_transposed`](@ref), each with a `!` too, [`exp_transform`](@ref) and
@@ -23,6 +26,7 @@ module Subquad
 
 export attention, attention!, attention_backward, attention_merge, attention_merge!, fill_uniform!
 export ConvBasis, conv_basis_recover, conv_basis_fit, exp_transform
+export plan, Plan
 export apply, apply!, apply_transposed, apply_transposed!, multiply, multiply!, multiply_transposed, multiply_transposed!
 export attention_loss
 export sparsify, sparsify_pair, Sparsifier, ratio_bound, softmax_error, leverage_scores, column_blocks
@@ -56,6 +60,8 @@ include("matrices.jl")
 include("leverage.jl")
 include("sparsify.jl")
 include("sparsifier.jl")
+include("plan.jl")
+include("plan_apply.jl")
 
 function __init__()
     LIBRARY[] = open_library()

@@ -23,11 +23,14 @@ heads share key/value heads in groups that lie together. A query that sees no ke
 - `key_ranges`: positions of the keys to be seen, counted from 1 and both ends included: `3:7` for all, or a vector with a range for each
   element of the batch, or a matrix with a column (first, last) for each. The rest is padding.
 - `key_offset=0`: how many keys of a longer sequence come before `k`; key j then stands at position `j + key_offset`.
-- `method`: `:exact`, which is also what no method means, or `:conv_basis`, which replaces the logits by a [`ConvBasis`](@ref) and takes
-  time close to linear in n. It needs `causal=true` and n_q = n_k, and takes no `key_ranges`. With `bases`, `window` (`conv_window`),
-  `delta` (`conv_delta`) and `eps=0` (`conv_eps`) the basis is recovered as by [`conv_basis_recover`](@ref); with `bases` and `seed=0` it
-  is fitted as by [`conv_basis_fit`](@ref). `strict_causal=false` is what it is to [`apply`](@ref).
-- `tol`, `budget`: refused here in this version; [`conv_basis_fit`](@ref) takes `tol`.
+- `tol` or `budget`: approximate attention, to a tolerance or within a budget, which [`plan`](@ref) explains; so are `estimate`, `parts`,
+  `strict_causal` and `seed`, which may come with them. Method `:auto` is what this is called. The report says for each head what was
+  computed and its estimated error. To use the same `q` and `k` with more values, keep the [`plan`](@ref).
+- `method`: `:exact`, which is also what neither method nor `tol` nor `budget` means; `:auto`; or `:conv_basis`, which replaces the logits
+  by a [`ConvBasis`](@ref) and takes time close to linear in n. It needs `causal=true` and n_q = n_k, and takes no `key_ranges`. With
+  `bases`, `window` (`conv_window`), `delta` (`conv_delta`) and `eps=0` (`conv_eps`) the basis is recovered as by
+  [`conv_basis_recover`](@ref); with `bases` and `seed=0` it is fitted as by [`conv_basis_fit`](@ref). `strict_causal=false` is what it is
+  to [`apply`](@ref).
 - `check_finite=true`: refuse a NaN or an infinity, with its index. Off, they reach the output.
 - `threads`: how many threads; the result has the same bits for any number. Unless given, `SUBQUAD_NUM_THREADS` or all processors.
 - `context`: a [`Context`](@ref) to run on in place of one from the pool.
@@ -88,7 +91,7 @@ function attention!(
 )
     inputs = Named["q" => q, "k" => k, "v" => v, "lag_bias" => lag_bias, "key_ranges" => range_table(key_ranges)]
     outputs = Named["o" => o, "lse" => lse]
-    report = call_attention(inputs, outputs, Settings(context, threads, progress, options, return_report))
+    report = call_attention(inputs, outputs, Settings(context, threads, progress, with_method(options), return_report))
     return unwrapped(o, report)
 end
 

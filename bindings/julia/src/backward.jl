@@ -6,7 +6,9 @@
 Gradients of [`attention`](@ref) with respect to `q`, `k`, `v`, given the gradient `d_o` with respect to `o`. `o` and `lse` are the
 forward call's results for the same `q`, `k`, `v` and keywords. The result is a named tuple; it has `d_lag_bias` too where `lag_bias` is
 given, and `report` with `return_report=true`. Heads that share keys and values add their gradients up; so do all that share a lag bias.
-With `method=:conv_basis` the basis is found again, `o` and `lse` are not read, and there is no `d_lag_bias`.
+With `method=:conv_basis` the basis is found again, `o` and `lse` are not read, and there is no `d_lag_bias`. With `tol` or `budget` the
+plan is made again, and there is no `d_lag_bias` either; the rest is `attention_backward(plan, v, o, lse, d_o)`, which is the one to call
+where there is a [`plan`](@ref).
 
 For a slice of the keys (`key_offset`) give the `o` and `lse` of the merged whole: `dk` and `dv` are then final, and the `dq` of the
 slices add up.
@@ -34,6 +36,7 @@ function attention_backward(
     ]
     gradient(::Nothing) = nothing
     gradient(array) = Array{eltype(array)}(undef, size(array))
+    options = with_method(options)
     exact = Symbol(something(get(options, :method, nothing), :exact)) == :exact
     results = (dq=gradient(q), dk=gradient(k), dv=gradient(v), d_lag_bias=exact ? gradient(lag_bias) : nothing)
     outputs = Named[string(name) => array for (name, array) in pairs(results)]

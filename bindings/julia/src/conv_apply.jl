@@ -133,5 +133,5 @@ function on_basis(
     f, basis, inputs, outputs, view=c_view; context=nothing, threads=nothing, progress=nothing, return_report=false, options...
 )
     settings = Settings(context, threads, progress, options, return_report)
-    return call_on_handle(f, basis.handle, basis, inputs, outputs, view, settings)
+    return call_on_handle(f, basis.handle, Named["basis" => basis], inputs, outputs, view, settings)
 end

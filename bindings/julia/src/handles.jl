@@ -13,6 +13,7 @@ end
 
 release(pointer::Ptr{subquad_conv_basis}) = subquad_conv_basis_destroy(pointer)
 release(pointer::Ptr{subquad_sparsifier}) = subquad_sparsifier_destroy(pointer)
+release(pointer::Ptr{subquad_plan}) = subquad_plan_destroy(pointer)
 
 const CLOSED_HANDLE = typemin(Int) ÷ 2
 
@@ -49,15 +50,15 @@ function borrowed(f, handle::Handle)
 end
 
 """
-Run `f` on a handle, inputs and outputs, each array as `view` shows it to C; the report, or `nothing` where none is wanted. `shown` has the
-size that the handle has in messages.
+Run `f` on a handle, inputs and outputs, each array as `view` shows it to C; the report, or `nothing` where none is wanted. `shown` are
+arrays, by name, whose sizes messages give beside those.
 """
 function call_on_handle(f, handle, shown, inputs, outputs, view, settings)
     return with_call(settings) do context, options, report
         borrowed(handle) do pointer
             GC.@preserve inputs outputs begin
                 status = f(context, options, pointer, c_arguments(inputs, view)..., c_arguments(outputs, view)..., report)
-                check(status, inputs, [outputs; Named[handle.name => shown]])
+                check(status, inputs, [outputs; shown])
             end
         end
     end

@@ -7,7 +7,8 @@ const SCORE_NAMES = Dict(:method => :sparsify_scores, :delta => :sparsify_delta)
 
 # What the values of an option are called where that is not the option's own name.
 const VALUE_NAMES = Dict(
-    :backward => "METHOD", :sparsify_method => "SPARSIFIER", :sparsify_certify => "CERTIFICATE", :sparsify_scores => "SCORE"
+    :backward => "METHOD", :parts => "PART", :sparsify_method => "SPARSIFIER", :sparsify_certify => "CERTIFICATE",
+    :sparsify_scores => "SCORE",
 )
 
 """Call `f` with an options handle that holds `settings`; a setting that is `nothing` stays unset."""
@@ -35,15 +36,25 @@ function set_option(handle, option, name, value)
     type = Ref{Int32}()
     check(subquad_option_describe(id, C_NULL, type, C_NULL))
     renamed = Dict(name => option)
+    named(value) = constant("SUBQUAD_$(get(VALUE_NAMES, option, uppercase(string(option))))_", value, string(name), SUBQUAD_ERR_VALUE)
     if type[] == SUBQUAD_TYPE_FLOAT
         check(subquad_options_set_float(handle, id, number(Float64, Real, name, value)), renamed)
     elseif value isa Union{Symbol,AbstractString}
-        values = get(VALUE_NAMES, option, uppercase(string(option)))
-        chosen = constant("SUBQUAD_$(values)_", value, string(name), SUBQUAD_ERR_VALUE)
-        check(subquad_options_set_int(handle, id, chosen), renamed)
+        check(subquad_options_set_int(handle, id, named(value)), renamed)
+    elseif option == :parts && value isa Union{Tuple,AbstractVector,AbstractSet}
+        # Each part is a bit of the option.
+        check(subquad_options_set_int(handle, id, reduce(|, map(named, collect(value)); init=Int64(0))), renamed)
     else
         check(subquad_options_set_int(handle, id, number(Int64, Integer, name, value)), renamed)
     end
+end
+
+"""
+Options with what they leave to be understood: who asks for an error or limits the work wants method auto, unless another is named.
+"""
+function with_method(options)
+    given(name) = get(options, name, nothing) !== nothing
+    return (given(:tol) || given(:budget)) && !given(:method) ? pairs((; options..., method=:auto)) : options
 end
 
 """Value of the constant `prefix` + `name`; where there is none an error, with `code`, that lists those there are."""

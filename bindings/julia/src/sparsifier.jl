@@ -64,8 +64,8 @@ function attention!(
     lse=nothing, context=nothing, threads=nothing, progress=nothing, return_report=false, options...,
 )
     settings = Settings(context, threads, progress, options, return_report)
-    inputs, outputs = Named["v" => v], Named["o" => o, "lse" => lse]
-    return unwrapped(o, call_on_handle(subquad_sparsifier_attention, s.handle, s.y, inputs, outputs, c_view, settings))
+    inputs, outputs, shown = Named["v" => v], Named["o" => o, "lse" => lse], Named["sparsifier" => s.y]
+    return unwrapped(o, call_on_handle(subquad_sparsifier_attention, s.handle, shown, inputs, outputs, c_view, settings))
 end
 
 """

@@ -82,10 +82,12 @@ end
 
 include("conformance_conv.jl")
 include("conformance_sparsify.jl")
+include("conformance_plan.jl")
 
 """Call the function that `row` names on `arrays`; the results by name."""
 function call(row, arrays; context=nothing, report=false)
     haskey(row, "conv_basis") && return call_on_basis(row, arrays; context=context, report=report)
+    haskey(row, "plan") && return call_on_plan(row, arrays; context=context, report=report)
     row["function"] == "attention_loss" && return call_loss(row, arrays; context=context)
     row["function"] in OF_SPARSIFIERS && return call_on_sparsifier(row, arrays; context=context, report=report)
     given(name) = get(arrays, name, nothing)
@@ -120,14 +122,18 @@ function case_holds(case)
     if haskey(case, "in_place")
         outputs = Dict{String,Any}(name => arrays["$(name)_parts[$(case["in_place"])]"] for name in keys(outputs))
     end
-    results = call(case, merge(arrays, outputs); report=haskey(case, "pairs"))
+    results = call(case, merge(arrays, outputs); report=haskey(case, "pairs") || haskey(case, "heads"))
     for (name, expected) in case["outputs"]
-        budget = fill(expected["budget"], length(expected["values"]))
         size(results[name]) == Tuple(reverse(expected["shape"])) || return false
-        within(Float64.(vec(collect(results[name]))), expected["values"], budget) || return false
+        if haskey(expected, "values")
+            budget = fill(expected["budget"], length(expected["values"]))
+            within(Float64.(vec(collect(results[name]))), expected["values"], budget) || return false
+        end
         results[name] isa Laid && !haskey(case, "in_place") && (all(isnan, gaps(results[name])) || return false)
     end
-    return all(key -> !haskey(case, key) || results["report"][Symbol(key)] == case[key], ("pairs", "rank"))
+    haskey(case, "heads") && (report_holds(results["report"], case["heads"]) || return false)
+    all(key -> !haskey(case, key) || results["report"][Symbol(key)] == case[key], ("pairs", "rank")) || return false
+    return heads_hold(case, arrays, results) && prefix_holds(case, arrays, results)
 end
 
 """Whether `word` stands in `text` by itself, in whatever case."""

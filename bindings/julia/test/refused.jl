@@ -36,8 +36,6 @@ end
     @test refused("ERR_TYPE", ["scale = \"big\""], () -> attention(q, k, v; scale="big"))
     @test refused("ERR_VALUE", ["method", "fast", "exact"], () -> attention(q, k, v; method=:fast))
     @test refused("ERR_UNKNOWN", ["sclae", "scale"], () -> attention(q, k, v; sclae=1))
-    @test refused("ERR_UNSUPPORTED", ["tol"], () -> attention(q, k, v; tol=0.1))
-    @test refused("ERR_UNSUPPORTED", ["budget"], () -> attention(q, k, v; budget=10))
     @test attention(q, k, v; method=:exact) == attention(q, k, v; method="exact", tol=nothing) == attention(q, k, v)
     @test refused("ERR_TYPE", ["key_ranges"], () -> attention(q, k, v; key_ranges=(1, 5)))
     @test refused("ERR_TYPE", ["lag_bias", "Int"], () -> attention(q, k, v; lag_bias=3))
@@ -65,7 +63,7 @@ end
 end
 
 @testset "every option is documented" begin
-    text = string((@doc attention), (@doc attention_backward), (@doc ConvBasis), (@doc sparsify), (@doc leverage_scores))
+    text = string((@doc attention), (@doc attention_backward), (@doc ConvBasis), (@doc sparsify), (@doc leverage_scores), (@doc plan))
     for name in keys(Subquad.CONSTANTS)
         startswith(name, "SUBQUAD_OPTION_") && @test occursin(Regex("`$(lowercase(name[16:end]))\\b"), text)
     end

@@ -12,6 +12,7 @@ include("oracle.jl")
 include("gradient_oracle.jl")
 include("conv_oracle.jl")
 include("sparsify_oracle.jl")
+include("plan_oracle.jl")
 
 @test try
     attention(zeros(3, 2), zeros(4, 2), zeros(1, 2))

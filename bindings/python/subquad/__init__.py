@@ -1,13 +1,15 @@
 """Softmax attention on the CPU.
 
-`attention` computes it, `attention_backward` its gradients, `merge` joins partial results over slices of the keys, `info` describes the
-library and the machine. A `ConvBasis` holds logits whose columns, as functions of the lag, change at few places, and attends with them
-in close to linear time; `conv_basis_recover` and `conv_basis_fit` find one. `attention_loss` is a layer to train. `sparsify` chooses few
-columns of a matrix that stand for all in softmax attention, and measures how well, as a `Sparsifier`; `leverage_scores` are the columns'
-importance. Arrays are NumPy arrays of float32 or float64 with any strides, and may be sparse matrices of SciPy where columns are chosen;
-errors are `SubquadError`. The C header `subquad.h` is the reference manual of the library underneath.
+`attention` computes it, exactly or to a tolerance, `attention_backward` its gradients, `merge` joins partial results over slices of the
+keys, `info` describes the library and the machine. A `Plan` is what was decided to meet a tolerance, for any number of values; `plan`
+makes it. A `ConvBasis` holds logits whose columns, as functions of the lag, change at few places, and attends with them in close to
+linear time; `conv_basis_recover` and `conv_basis_fit` find one. `attention_loss` is a layer to train. `sparsify` chooses few columns
+of a matrix that stand for all in softmax attention, and measures how well, as a `Sparsifier`; `leverage_scores` are the columns'
+importance. Arrays are NumPy arrays of float32 or float64 with any strides, and may be sparse matrices of SciPy where columns are
+chosen; errors are `SubquadError`. The C header `subquad.h` is the reference manual of the library underneath.
 """
 
+from ._adaptive import plan
 from ._backward import Gradients, attention_backward
 from ._column_blocks import column_blocks
 from ._constants import VERSION, Status
@@ -19,6 +21,7 @@ from ._forward import attention
 from ._leverage import leverage_scores
 from ._loss import attention_loss
 from ._merge import merge
+from ._plan import Plan
 from ._report import Report, info
 from ._sparsifier import Sparsifier
 from ._sparsify import sparsify, sparsify_pair
@@ -29,6 +32,7 @@ __version__ = VERSION
 __all__ = [
     "ConvBasis",
     "Gradients",
+    "Plan",
     "Report",
     "Sparsifier",
     "Status",
@@ -46,6 +50,7 @@ __all__ = [
     "info",
     "leverage_scores",
     "merge",
+    "plan",
     "sparsify",
     "sparsify_pair",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations  # signatures show short names
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, NamedTuple, Unpack, overload
 
 import numpy as np
@@ -13,11 +13,11 @@ from ._context import borrow
 from ._library import raw
 from ._options import options
 from ._report import Report, new_report, read_report
-from ._settings import Settings, as_key_ranges, explain_keywords, lag_bias_view
+from ._settings import Settings, as_key_ranges, chosen_method, explain_keywords, lag_bias_view
 
 
 class Gradients(NamedTuple):
-    """Gradients shaped like q, k, v and lag_bias; d_lag_bias is None where there is no lag_bias, and for method "conv_basis"."""
+    """Gradients shaped like q, k, v and lag_bias; d_lag_bias is None where there is no lag_bias, and for other methods than "exact"."""
 
     dq: FloatArray
     dk: FloatArray
@@ -81,6 +81,8 @@ def attention_backward(
     seed: int = 0,
     tol: float | None = None,
     budget: float | None = None,
+    estimate: str | None = None,
+    parts: Iterable[str] | None = None,
     check_finite: bool = True,
     return_report: bool = False,
     threads: int | None = None,
@@ -100,6 +102,9 @@ def attention_backward(
     transforms, "exact" for those of exact attention, None for the faster. o and lse are not read, and d_lag_bias is None: there is no
     gradient in lag_bias in this version.
 
+    With tol or budget, or method "auto", the plan is made again, which takes the same seed, and the rest is `Plan.backward`: who has the
+    plan should call that. d_lag_bias is None here too.
+
     Returns `Gradients`, or with return_report a tuple of those and a `Report`. Time is about 2.5 times that of `attention`, memory
     O(n). The same bits for any number of threads; the GIL is released meanwhile, and Ctrl-C ends the call.
 
@@ -116,6 +121,7 @@ def attention_backward(
     >>> bool((gradients.dq[0] == 0).all())  # one visible key: its weight is 1 whatever the query
     True
     """
+    method = chosen_method(method, tol, budget)
     ranges = as_key_ranges(key_ranges)
     views = [
         view("q", q, 2),
@@ -129,7 +135,7 @@ def attention_backward(
         dq=empty("dq", q.shape, q.dtype),
         dk=empty("dk", k.shape, q.dtype),
         dv=empty("dv", v.shape, q.dtype),
-        d_lag_bias=None if lag_bias is None or method == "conv_basis" else empty("d_lag_bias", lag_bias.shape, q.dtype),
+        d_lag_bias=empty("d_lag_bias", lag_bias.shape, q.dtype) if lag_bias is not None and method in (None, "exact") else None,
     )
     views += [optional_view(name, array) for name, array in gradients._asdict().items()]
     chosen = options(
@@ -148,6 +154,8 @@ def attention_backward(
         seed=seed,
         tol=tol,
         budget=budget,
+        estimate=estimate,
+        parts=parts,
         check_finite=check_finite,
     )
     with chosen as settings, new_report() as report, borrow(threads) as context:

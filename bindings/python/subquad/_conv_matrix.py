@@ -4,8 +4,7 @@ from __future__ import annotations  # signatures show short names
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from types import TracebackType
-from typing import Any, Literal, Self, TypedDict, Unpack, overload
+from typing import Any, Literal, TypedDict, Unpack, overload
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from ._errors import error, naming
 from ._handle import Handle
 from ._library import raw
 from ._options import options
+from ._owner import Owner
 from ._report import Report, new_report, read_report
 
 _NUMPY = {dtype_id: dtype for dtype, dtype_id in DTYPES.items()}
@@ -35,14 +35,15 @@ class MultiplySettings(ProductSettings, total=False):
     strict_causal: bool
 
 
-class ConvMatrix:
+class ConvMatrix(Owner[Handle]):
     """A matrix H per head, its handle in the library, and the products H x and H' x."""
 
     __array_ufunc__ = None  # NumPy is not to take the matrix for a scalar: array @ matrix is a TypeError
 
     def __init__(self, create: Callable[[], Any], leading: tuple[int, ...]) -> None:
-        self._handle: Handle | None = Handle(create, raw.subquad_conv_basis_destroy)
-        dtype, extents = raw.subquad_conv_basis_describe(self._handle.pointer)
+        handle = Handle(create, raw.subquad_conv_basis_destroy)
+        super().__init__(handle)
+        dtype, extents = raw.subquad_conv_basis_describe(handle.pointer)
         self._batch, self._heads, self._bases, self._n = (int(extent) for extent in extents)
         self._dtype = _NUMPY[dtype]
         self._leading = leading
@@ -76,16 +77,6 @@ class ConvMatrix:
     def bases(self) -> int:
         """How many bases the head has that has most: the k of starts and kernels."""
         return self._bases
-
-    def close(self) -> None:
-        """Release the memory now, or when the calls that use it in other threads have ended. Twice is as good as once."""
-        self._handle = None  # calls hold a reference of their own, and the last one to go destroys the handle
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         closed = ", closed" if self._handle is None else ""
@@ -166,12 +157,6 @@ class ConvMatrix:
     def T(self) -> TransposedConvMatrix:  # noqa: N802
         """The transpose, for `basis.T @ x`. Nothing is copied."""
         return TransposedConvMatrix(self)
-
-    def _open(self) -> Handle:
-        handle = self._handle
-        if handle is None:
-            raise error(Status.ERR_VALUE, f"the {type(self).__name__} is closed")
-        return handle
 
     def _product(
         self,

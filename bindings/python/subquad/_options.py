@@ -3,11 +3,11 @@
 What the table calls conv_window is the keyword `window`, and so on. Two families have an `eps`: the function says whose it means.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from ._constants import Certificate, Method, Option, Score, Sparsifier, Status, ValueType
+from ._constants import Certificate, Estimate, Method, Option, Part, Score, Sparsifier, Status, ValueType
 from ._errors import error
 from ._handle import Handle
 from ._library import raw
@@ -20,10 +20,13 @@ _METHODS: dict[str | bool, int] = {method.name.lower(): method.value for method 
 _CHOICES: dict[Option, dict[str | bool, int]] = {
     Option.METHOD: _METHODS,
     Option.BACKWARD: _METHODS,
+    Option.ESTIMATE: {way.name.lower(): way.value for way in Estimate},
     Option.SPARSIFY_METHOD: {method.name.lower(): method.value for method in Sparsifier},
     Option.SPARSIFY_SCORES: {way.name.lower(): way.value for way in Score},
     Option.SPARSIFY_CERTIFY: {way.name.lower() if way else False: way.value for way in Certificate},
 }
+#: Names whose values add up.
+_PARTS: dict[str | bool, int] = {part.name.lower(): part.value for part in Part}
 
 
 def options(**values: object) -> Handle:
@@ -48,6 +51,8 @@ def _options(family: str, values: Mapping[str, object]) -> Handle:
 def _set(handle: Handle, name: str, value: object, option: Option, kind: int) -> None:
     if option in _CHOICES:
         raw.subquad_options_set_int(handle.pointer, option, _choice(name, value, _CHOICES[option]))
+    elif option == Option.PARTS:
+        raw.subquad_options_set_int(handle.pointer, option, _sum(name, value, _PARTS))
     elif kind == ValueType.FLOAT:
         raw.subquad_options_set_float(handle.pointer, option, real(name, value))
     elif kind == ValueType.BOOL:
@@ -64,3 +69,9 @@ def _choice(name: str, value: object, choices: Mapping[str | bool, int]) -> int:
         raise error(Status.ERR_VALUE, f"{name} is {value!r}, not one of {', '.join(map(str, choices))}")
     wanted = "a text or False" if False in choices else "a text"
     raise error(Status.ERR_TYPE, f"{name} is {value!r} of type {type(value).__name__}, not {wanted}")
+
+
+def _sum(name: str, value: object, choices: Mapping[str | bool, int]) -> int:
+    if isinstance(value, str) or not isinstance(value, Iterable):  # a text would be taken for its letters
+        raise error(Status.ERR_TYPE, f"{name} is {value!r} of type {type(value).__name__}, not an iterable of texts")
+    return sum({_choice(f"{name}[{i}]", item, choices) for i, item in enumerate(value)})

@@ -4,8 +4,32 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ._constants import ReportKey
 from ._handle import Handle
 from ._library import raw
+
+#: What a report on method "auto" says of each head, in the order of its table.
+_OF_HEADS = [
+    key.name.lower()
+    for key in (
+        ReportKey.PARTS,
+        ReportKey.ERROR,
+        ReportKey.ERROR_LOW,
+        ReportKey.ERROR_HIGH,
+        ReportKey.ERROR_BACKWARD,
+        ReportKey.WINDOW,
+        ReportKey.HEAVY_COLUMNS,
+        ReportKey.SELECTED_KEYS,
+        ReportKey.CONV_BASES,
+        ReportKey.PAIRS_EXACT,
+        ReportKey.PAIRS_LOW,
+        ReportKey.PAIRS_SCREENED,
+        ReportKey.MISSED_MASS,
+        ReportKey.HEAD_SECONDS_PLAN,
+        ReportKey.HEAD_SECONDS_APPLY,
+        ReportKey.FALLBACK,
+    )
+]
 
 
 class Report(Mapping[str, Any]):
@@ -24,9 +48,17 @@ class Report(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self._values)
 
+    @property
+    def heads(self) -> list[dict[str, Any]]:
+        """What there is to say of each head that method "auto" planned, in order of batch and head; empty for other methods."""
+        columns = {key: value if isinstance(value := self[key], list) else [value] for key in _OF_HEADS if key in self}
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
     def __str__(self) -> str:
-        width = max(map(len, self), default=0)
-        return "\n".join(f"{key:{width}}  {_text(value)}" for key, value in self.items())
+        heads = self.heads if len(self.heads) > 1 else []
+        listed = {key: value for key, value in self.items() if not heads or key not in heads[0]}
+        width = max(map(len, listed), default=0)
+        return "\n".join([*(f"{key:{width}}  {_text(value)}" for key, value in listed.items()), *_table(heads)])
 
     def __repr__(self) -> str:
         return f"Report({self._text!r})"
@@ -38,6 +70,19 @@ class Report(Mapping[str, Any]):
 
 def _text(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _table(rows: list[dict[str, Any]]) -> list[str]:
+    """Lines of columns as wide as what they hold, numbered from 0, the keys first."""
+    if not rows:
+        return []
+    lines = [["head", *rows[0]]]
+    lines += [
+        [str(i), *(f"{value:.3g}" if isinstance(value, float) else str(value) for value in row.values())]
+        for i, row in enumerate(rows)
+    ]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return ["  ".join(f"{cell:{width}}" for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
 
 
 def new_report() -> Handle:

@@ -1,7 +1,7 @@
 """The keyword arguments that forward and backward share, and help for those who bring keywords from other libraries."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ParamSpec, TypedDict, TypeVar
 
 import numpy as np
@@ -34,6 +34,8 @@ class Settings(TypedDict, total=False):
     seed: int
     tol: float | None
     budget: float | None
+    estimate: str | None
+    parts: Iterable[str] | None
     check_finite: bool
     threads: int | None
 
@@ -66,6 +68,11 @@ def explain_keywords(function: Callable[P, R]) -> Callable[P, R]:
         return function(*args, **kwargs)
 
     return explained
+
+
+def chosen_method(method: str | None, tol: float | None, budget: float | None) -> str | None:
+    """Who names no method but gives tol or budget asks for "auto"."""
+    return "auto" if method is None and not (tol is None and budget is None) else method
 
 
 def as_integers(name: str, values: Any, wanted: str) -> Any:

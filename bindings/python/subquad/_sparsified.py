@@ -3,8 +3,7 @@
 from __future__ import annotations  # signatures show short names
 
 from collections.abc import Callable
-from types import TracebackType
-from typing import Any, NoReturn, Self
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +15,7 @@ from ._errors import SubquadError, error
 from ._handle import Handle
 from ._library import raw
 from ._matrix import Matrix
+from ._owner import Owner
 from ._report import Report, read_report
 from ._sparse import SparseMatrix, is_sparse, selected, stacked
 
@@ -32,12 +32,13 @@ class _Parts(Handle):
         self.sparse: list[SparseMatrix | None] = []
 
 
-class Sparsified:
+class Sparsified(Owner[_Parts]):
     """A matrix Y [n, m], and how close Y Y' is to X X'."""
 
     def __init__(self, create: Callable[[], Any], report: Any, sources: tuple[Matrix, ...]) -> None:
-        self._parts: _Parts | None = _Parts(create)
-        pointer = self._parts.pointer
+        parts = _Parts(create)
+        super().__init__(parts)
+        pointer = parts.pointer
         (dtype, shape), method, self._query_rows = raw.subquad_sparsifier_describe(pointer)
         self._dtype, self._method = _NUMPY[dtype], Method(method).name.lower()
         self._shape: tuple[int, int] = shape
@@ -46,7 +47,7 @@ class Sparsified:
         self._certificate = Certificate(certificate)
         self._radius: float = radius
         self._report = read_report(report)
-        self._parts.sparse = self._select(sources)
+        parts.sparse = self._select(sources)
 
     def _select(self, sources: tuple[Matrix, ...]) -> list[SparseMatrix | None]:
         """For each source its part of Y, where that is sparse."""
@@ -170,26 +171,10 @@ class Sparsified:
         """What was done: rank, condition, width, what theory promises (`epsilon_bound`), times; see `subquad.h`, section 10."""
         return self._report
 
-    def close(self) -> None:
-        """Release the memory now, or when the calls that use it in other threads have ended. Twice is as good as once."""
-        self._parts = None  # calls hold a reference of their own, and the last one to go destroys the handle
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
-
     def __repr__(self) -> str:
         certificate = "" if self.epsilon is None else f", epsilon={self.epsilon:.3g} ({self.certificate})"
-        closed = ", closed" if self._parts is None else ""
+        closed = ", closed" if self._handle is None else ""
         return f"{type(self).__name__}(shape={self._shape}, method='{self._method}'{certificate}, dtype={self._dtype}{closed})"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(f"a {type(self).__name__} cannot be pickled; its indices, weights and y can")
-
-    def _open(self) -> _Parts:
-        parts = self._parts
-        if parts is None:
-            raise error(Status.ERR_VALUE, f"the {type(self).__name__} is closed")
-        return parts

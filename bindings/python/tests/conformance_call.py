@@ -1,5 +1,6 @@
 """Calls of tests/conformance/*.json as calls to the package: options as keywords, results by name."""
 
+import conformance_plan
 import conformance_sparsify
 import numpy as np
 import subquad
@@ -19,6 +20,7 @@ RESULTS = {
     "conv_basis_multiply_transposed": ["y"],
     "conv_basis_to_dense": ["h_out"],
     "fill_uniform": ["x"],
+    **conformance_plan.RESULTS,
     **conformance_sparsify.RESULTS,
 }
 # The result that can be written to an array of the caller's.
@@ -29,13 +31,25 @@ def keywords(options):
     """Options by their keywords; JSON has no NaN or infinity."""
     words = ("nan", "inf", "-inf")
     numbers = {name.removeprefix("conv_"): float(value) if value in words else value for name, value in options.items()}
-    return conformance_sparsify.keywords(numbers)
+    return conformance_plan.keywords(conformance_sparsify.keywords(numbers))
 
 
-class Call(conformance_sparsify.SparsifierCalls):
+class Call(conformance_plan.PlanCalls, conformance_sparsify.SparsifierCalls):
     """A call: its arrays, and a run that returns the results by name and the report."""
 
-    def __init__(self, function, dtype, options, specs, fill=None, count=None, context=None, conv_basis=None, sparsifier=None):
+    def __init__(
+        self,
+        function,
+        dtype,
+        options,
+        specs,
+        fill=None,
+        count=None,
+        context=None,
+        conv_basis=None,
+        sparsifier=None,
+        plan=None,
+    ):
         self.function = function
         self.options = keywords(options)
         self.fill = {name: float(value) if isinstance(value, str) else value for name, value in (fill or {}).items()}
@@ -43,6 +57,8 @@ class Call(conformance_sparsify.SparsifierCalls):
         self.threads = {"threads": context["threads"]} if context else {}
         self.conv_basis = conv_basis
         self.sparsifier = sparsifier
+        self.plan = plan
+        self.plan_options = keywords(plan["options"]) if plan else {}
         self.specs = specs
         self.arrays = {}
         for name in sorted(specs, key=lambda name: "same_as" in specs[name]):
@@ -51,7 +67,7 @@ class Call(conformance_sparsify.SparsifierCalls):
     @classmethod
     def of(cls, row, specs):
         """From a case or a patched base."""
-        optional = {name: row[name] for name in ("fill", "count", "context", "conv_basis", "sparsifier") if name in row}
+        optional = {name: row[name] for name in ("fill", "count", "context", "conv_basis", "sparsifier", "plan") if name in row}
         return cls(row["function"], row["dtype"], row["options"], specs, **optional)
 
     def run(self, out=None):

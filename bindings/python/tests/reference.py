@@ -6,6 +6,19 @@ import subquad
 import budgets
 import oracle
 
+#: Ways to lay out the elements of an array of four dimensions, which change none of them.
+LAYOUTS = {
+    "fortran": np.asfortranarray,
+    "transposed": lambda x: np.ascontiguousarray(np.swapaxes(x, -1, -2)).swapaxes(-1, -2),
+    "heads inside": lambda x: np.ascontiguousarray(np.swapaxes(x, -2, -3)).swapaxes(-2, -3),
+    "stepped": lambda x: np.repeat(np.repeat(x, 3, axis=-2), 2, axis=-1)[..., ::3, ::2],
+    "reversed rows": lambda x: x[..., ::-1, :].copy()[..., ::-1, :],
+    "reversed columns": lambda x: x[..., ::-1].copy()[..., ::-1],
+    "reversed everywhere": lambda x: x[::-1, ::-1, ::-1, ::-1].copy()[::-1, ::-1, ::-1, ::-1],
+    "inside a larger array": lambda x: np.pad(x, 2)[2:-2, 2:-2, 2:-2, 2:-2],
+    "read-only": lambda x: np.frombuffer(x.tobytes(), x.dtype).reshape(x.shape),
+}
+
 
 def fill(stream, *shape, dtype=np.float64, low=-1.0, high=1.0):
     return subquad.fill_uniform(shape, seed=20, stream=stream, low=low, high=high, dtype=dtype)

@@ -5,19 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 import subquad
-from reference import assert_within, check_backward, check_forward, fill, inputs
-
-LAYOUTS = {
-    "fortran": np.asfortranarray,
-    "transposed": lambda x: np.ascontiguousarray(np.swapaxes(x, -1, -2)).swapaxes(-1, -2),
-    "heads inside": lambda x: np.ascontiguousarray(np.swapaxes(x, -2, -3)).swapaxes(-2, -3),
-    "stepped": lambda x: np.repeat(np.repeat(x, 3, axis=-2), 2, axis=-1)[..., ::3, ::2],
-    "reversed rows": lambda x: x[..., ::-1, :].copy()[..., ::-1, :],
-    "reversed columns": lambda x: x[..., ::-1].copy()[..., ::-1],
-    "reversed everywhere": lambda x: x[::-1, ::-1, ::-1, ::-1].copy()[::-1, ::-1, ::-1, ::-1],
-    "inside a larger array": lambda x: np.pad(x, 2)[2:-2, 2:-2, 2:-2, 2:-2],
-    "read-only": lambda x: np.frombuffer(x.tobytes(), x.dtype).reshape(x.shape),
-}
+from reference import LAYOUTS, assert_within, check_backward, check_forward, fill, inputs
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -7,6 +7,7 @@ import pytest
 import subquad
 from conformance import Array, load, merge_patch
 from conformance_call import OUT, RESULTS, Call
+from conformance_plan import check_head_errors, check_prefix, check_report
 
 CASES = load("cases.json")["cases"]
 BAD = load("bad_calls.json")
@@ -31,11 +32,17 @@ def test_case(case):
     results, report = call.run(None if out is None else out.array)
     for name, expected in case["outputs"].items():
         check(name, results[name], expected)
+        if "head_error" in expected:
+            check_head_errors(call, results[name], expected["head_error"])
+    if "heads" in case:
+        check_report(report, case["heads"])
     if out is not None:
         assert results[written] is out.array
         assert np.isnan(out.gaps()).all()
     for key in {"pairs", "rank"} & set(case):
         assert report[key] == case[key]
+    if "prefix" in case:
+        check_prefix(call, results, case["prefix"])
 
 
 def without_values(expected):
@@ -44,6 +51,8 @@ def without_values(expected):
 
 def check(name, result, expected):
     assert list(result.shape) == expected["shape"]
+    if "values" not in expected:
+        return
     values = np.array([float(value) for value in expected["values"]]).reshape(expected["shape"])
     with np.errstate(invalid="ignore"):
         good = np.where(np.isneginf(values), np.isneginf(result), np.abs(result - values) <= expected["budget"])

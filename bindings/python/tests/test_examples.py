@@ -31,6 +31,16 @@ def test_delays():
     assert by_variant < alike / 2
 
 
+def test_adaptive():
+    """Made-up heads are within the promise for most: 1.25 tol, but for what is printed."""
+    text = run("adaptive.py", "--tokens", 3000, "--tol", 0.1)
+    for kind in ("local", "heavy", "needles", "diffuse"):
+        estimated, low, high, true, share = numbers(rf"{kind} +{NUMBER} \({NUMBER} to {NUMBER}\) +{NUMBER} +{NUMBER}%", text)
+        assert low <= estimated <= high
+        assert true <= 1.25 * 0.1
+        assert 0 <= share <= 100
+
+
 def test_train_layer():
     """Both methods descend to the same loss: the hidden x's, 0, as far as the steps lead."""
     text = run("train_layer.py", "--rows", 400, "--steps", 60)

@@ -32,6 +32,9 @@ def basis():
     kernels = np.broadcast_to(q[:, 0], (64, 2**18))
     return subquad.ConvBasis(starts=np.arange(64) * 2**12, kernels=kernels, cumulative=True)
 
+def plan():
+    return subquad.plan(q[: 2**16], q[: 2**16], budget=256, causal=True)
+
 def blocks(first, last):
     time.sleep(60)
 """
@@ -39,6 +42,10 @@ def blocks(first, last):
 CALLS = [
     "long_call()",
     "subquad.attention_backward(q, q, q, q, q[:, 0], q, check_finite=False)",
+    "forever(lambda: subquad.attention(q[: 2**15], q[: 2**15], q[: 2**15], causal=True, tol=0.1, check_finite=False))",
+    "forever(lambda: subquad.plan(q, q, budget=256, estimate='sampled', causal=True, check_finite=False))",
+    "forever(lambda: planned.apply(q[: 2**16], check_finite=False))",
+    "forever(lambda: planned.backward(*[q[: 2**16]] * 2, q[: 2**16, 0], q[: 2**16], check_finite=False))",
     "forever(lambda: made.apply(q, strict_causal=True, check_finite=False))",
     "forever(lambda: made.multiply_transposed(q, check_finite=False))",
     "forever(lambda: subquad.conv_basis_fit(q[: 2**15], q[: 2**15], bases=64, check_finite=False))",
@@ -80,7 +87,7 @@ def test_keyboard_interrupt(call):
     child = start(
         f"""
         subquad.attention(small, small, small)
-        made = basis()
+        made, planned = basis(), {"plan()" if "planned" in call else None}
         for attempt in range(3):
             try:
                 ready()

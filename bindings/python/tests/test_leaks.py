@@ -79,6 +79,22 @@ def recovered(q, k, v):
     subquad.conv_basis_fit(q, k, bases=2)
 
 
+def planned(q, k, v):
+    with subquad.plan(q, k, v, tol=0.1, causal=True, parts=["heavy"], key_ranges=[(0, 3)], lag_bias=fill(0, 1, 3)) as plan:
+        o, lse, _ = plan.apply(v, return_lse=True, return_report=True)
+        plan.backward(v, o, lse, o, return_report=True)
+    subquad.attention(q, k, v, budget=0.5)
+
+
+def refused_plan(q, k, v):
+    with pytest.raises(ValueError, match="tol"):
+        subquad.plan(q, k)
+    with pytest.raises(ValueError, match="light"):
+        subquad.plan(q, k, tol=0.1, parts=["light"])
+    with pytest.raises(ValueError, match="v"):
+        subquad.plan(q, k, tol=0.1).apply(v[:2])
+
+
 def loss(q, k, v):
     subquad.attention_loss(q, k, v, q, k, v)
 
@@ -116,14 +132,16 @@ def raising_blocks(q, k, v):
 
 
 SPARSIFIERS = [sparsified, sparsified_sparse, sparsified_blocks, refused_sparsifier, raising_blocks]
-KINDS = [forward, backward, merging, refused, refused_options, about, basis, refused_basis, recovered, loss, *SPARSIFIERS]
+PLANS = [planned, refused_plan]
+BASES = [basis, refused_basis, recovered, loss]
+KINDS = [forward, backward, merging, refused, refused_options, about, *BASES, *PLANS, *SPARSIFIERS]
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc")
 @pytest.mark.parametrize("call", KINDS)
 def test_memory(call):
     arrays = inputs(3, 3, d=3, d_v=3)
-    calls = CALLS // 4 if call in SPARSIFIERS else CALLS  # each is several calls
+    calls = CALLS // 4 if call in [*PLANS, *SPARSIFIERS] else CALLS  # each is several calls
     assert growth(calls, lambda: call(*arrays)) < calls * LEAST / 2
 
 

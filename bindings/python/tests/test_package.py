@@ -95,7 +95,17 @@ def test_the_readme():
 
 def test_every_function_has_an_example():
     found = {name for module in modules() if hasattr(module, "__file__") for name in examples(module)}
-    functions = {"attention", "attention_backward", "attention_loss", "merge", "fill_uniform", "info", "export_wisdom"}
+    functions = {
+        "attention",
+        "attention_backward",
+        "attention_loss",
+        "merge",
+        "fill_uniform",
+        "info",
+        "export_wisdom",
+        "plan",
+        "Plan",
+    }
     bases = {"ConvBasis", "from_dense", "toeplitz", "exp", "apply", "apply_transposed", "backward"}
     sparsifiers = {"Sparsifier", "attention", "softmax_error", "column_blocks", "leverage_scores", "sparsify", "sparsify_pair"}
     assert found >= functions | bases | sparsifiers | {"conv_basis_fit", "conv_basis_recover"}
@@ -134,6 +144,12 @@ def test_types(tmp_path):
             gradients = subquad.attention_backward(q, q, q, o, lse, o)
             dq: np.ndarray = gradients.dq
             o, lse = subquad.merge([o], [lse])
+            o = subquad.attention(q, q, q, tol=0.1, estimate="sampled", parts={"heavy", "conv"}, strict_causal=True, seed=3)
+            gradients, report = subquad.attention_backward(q, q, q, o, lse, o, budget=0.5, return_report=True)
+            with subquad.plan(q, q, budget=300, causal=True) as plan:
+                o, lse, report = plan.apply(q, out=o, return_lse=True, return_report=True)
+                dv: np.ndarray = plan.backward(q, o, lse, q).dv
+                error: float = plan.report.heads[0]["error"]
             try:
                 subquad.fill_uniform((2, 2), 1, 0, 0.0, 1.0, np.float32)
             except subquad.SubquadError as failure:
@@ -171,6 +187,7 @@ def test_nothing_is_printed(capfd):
     o, lse = subquad.attention(q, k, v, return_lse=True)
     subquad.attention_backward(q, k, v, o, lse, o)
     subquad.merge([o], [lse])
+    subquad.plan(q, k, tol=0.1).backward(v, o, lse, o)
     subquad.conv_basis_recover(q, k, bases=1, window=2, delta=0.1).apply(v)
     subquad.conv_basis_fit(q, k, bases=2).backward(q, k, v, v)
     subquad.sparsify(q, columns=2).attention(v)
@@ -191,6 +208,8 @@ def test_nothing_is_printed_at_exit():
         basis.itself = basis
         sparsifier = subquad.sparsify(subquad.column_blocks(lambda first, last: x[:, first:last], 9, 9, 'float32'), columns=4)
         sparsifier.itself = sparsifier
+        plan = subquad.plan(x, x, tol=0.1)
+        plan.itself = plan
         """
     )
     assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")

@@ -134,6 +134,23 @@ def test_a_basis():
     raw.subquad_context_destroy(context)
 
 
+def test_a_plan():
+    """Described as what its outputs need for values of 3 columns; handles of another type are none."""
+    context, k = raw.subquad_context_create(), view("k", fill(1, 2, 7, 4))
+    with options(tol=0.0) as pointer:
+        plan = raw.subquad_plan_create(context, pointer, view("q", fill(0, 4, 5, 4)), k, None, None, None, None)
+    assert raw.subquad_plan_describe(plan, 3) == [(Dtype.FLOAT64, (4, 5, 3)), (Dtype.FLOAT64, (4, 5)), 7, 2]
+    with new_report() as report:
+        raw.subquad_plan_report(plan, report)
+        assert raw.subquad_report_length(report, subquad._constants.ReportKey.PARTS) == [4, ValueType.STRING]
+    with pytest.raises(ValueError, match=r"d_v.*-1"):
+        raw.subquad_plan_describe(plan, -1)
+    with pytest.raises(TypeError, match="subquad_plan"):
+        raw.subquad_plan_describe(context, 3)
+    raw.subquad_plan_destroy(plan)
+    raw.subquad_context_destroy(context)
+
+
 SPARSE = (X[0], X[0], X[0], 0, 0, 0, Layout.CSC, Dtype.FLOAT64, Dtype.INT32, 0)
 
 

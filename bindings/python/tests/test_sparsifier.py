@@ -254,8 +254,8 @@ def test_closing_waits_for_the_calls_of_other_threads():
 def test_collection_releases_the_memory():
     destroyed = []
     s = subquad.sparsify(generic(3, 40), columns=9)
-    destroy = s._parts._destroy
-    s._parts._destroy = lambda pointer: (destroyed.append(pointer), destroy(pointer))
+    destroy = s._handle._destroy
+    s._handle._destroy = lambda pointer: (destroyed.append(pointer), destroy(pointer))
     del s
     gc.collect()
     assert len(destroyed) == 1

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import subquad
+from adaptive_reference import heads, local
 from reference import fill, inputs
 from subquad import _context
 
@@ -33,7 +34,16 @@ def everything(threads, dtype=np.float32):
     fitted = subquad.attention(q, k, v, **basis, return_lse=True)
     ways = [subquad.attention_backward(q, k, v, o, lse, o, **basis, backward=way) for way in ("exact", "conv_basis")]
     others = [array for way in ways for array in way[:3]]
-    return [array.tobytes() for array in (o, lse, *gradients, *merged, *fitted, *others, *sparsified(threads, dtype))]
+    results = (o, lse, *gradients, *merged, *fitted, *others, *planned(threads, dtype), *sparsified(threads, dtype))
+    return [array.tobytes() for array in results]
+
+
+def planned(threads, dtype):
+    """By a plan of a head that is not exact."""
+    q, k, v = heads(2048, kinds=[local], dtype=dtype)
+    plan = subquad.plan(q, k, v, tol=0.1, causal=True, threads=threads)
+    o, lse = plan.apply(v, return_lse=True, threads=threads)
+    return [o, lse, *plan.backward(v, o, lse, v, threads=threads)[:3]]
 
 
 def sparsified(threads, dtype):

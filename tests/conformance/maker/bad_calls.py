@@ -5,7 +5,7 @@ import json
 
 LANGUAGES = {"c", "python", "julia", "rust"}
 BAD_KEYS = {"name", "base", "patch", "code", "message", "message_in", "index", "na"}
-CALL_KEYS = {"function", "dtype", "options", "set_as", "context", "arrays", "count", "fill", "conv_basis", "sparsifier"}
+CALL_KEYS = {"function", "dtype", "options", "set_as", "context", "arrays", "count", "fill", "conv_basis", "sparsifier", "plan"}
 ARRAY_KEYS = {"shape", "dtype", "fill", "values", "set", "strides", "same_as", "data", "blocks", "sparse"}
 SPARSE_KEYS = {"layout", "index_dtype", "index_base", "nonzeros", "offsets", "indices"}
 OUTPUTS = {
@@ -22,6 +22,8 @@ OUTPUTS = {
     "conv_basis_to_dense": {"h_out"},
     "fill_uniform": {"x"},
     "leverage_scores": {"scores"},
+    "plan_apply": {"o", "lse"},
+    "plan_backward": {"dq", "dk", "dv"},
     "sparsifier_attention": {"o", "lse"},
     "sparsifier_ratio_bound": set(),
     "sparsifier_softmax_error": set(),
@@ -74,7 +76,9 @@ def check_call(where, call, tables):
     basis = call.get("conv_basis", {})
     known(f"{where}, conv_basis", basis, {"made_by", "options", "exp"})
     known(f"{where}, sparsifier", call.get("sparsifier", {}), {"options"})
-    for options in (call["options"], basis.get("options", {}), call.get("sparsifier", {}).get("options", {})):
+    known(f"{where}, plan", call.get("plan", {}), {"options", "values"})
+    made = [call[key].get("options", {}) for key in ("conv_basis", "sparsifier", "plan") if key in call]
+    for options in [call["options"], *made]:
         known(where, {name for name in options if not name.isdigit()}, tables.options)
     for name, array in call["arrays"].items():
         known(f"{where}, {name}", array, ARRAY_KEYS)

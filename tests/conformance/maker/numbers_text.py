@@ -51,4 +51,4 @@ def plain(text):
 
 def expected_writer(output, dtype):
     """How to write an output's expected values: with no budget, exactly."""
-    return (lambda x: approximate(x, dtype)) if output["budget"] else exact
+    return (lambda x: approximate(x, dtype)) if output.get("budget") else exact

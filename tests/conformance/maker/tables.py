@@ -17,6 +17,6 @@ options = {row["name"].lower(): row for row in rows("options.toml", "option")}
 # Names of the values of options whose type is a table of names, by that type.
 names = {
     kind: {row["name"].lower() for row in rows(f"{kind}s.toml", kind)}
-    for kind in ("method", "sparsifier", "certificate", "score")
+    for kind in ("method", "estimate", "sparsifier", "certificate", "score")
 }
 layouts = {row["name"].lower() for row in rows("layouts.toml", "layout")}

@@ -97,10 +97,11 @@ def array_text(name, array, dtype, is_output, write):
     strides, offset, size = place(array)
     values = [floating(write(x)) for x in array.get("values", [])]
     sets = [f"{{{index}, {real(value)}}}" for index, value in array.get("set", [])]
-    budget = floating(numbers_text.rounded_up(array["budget"])) if "budget" in array else "0"
+    budget, head_error = (floating(numbers_text.rounded_up(array.get(key, 0))) for key in ("budget", "head_error"))
     return (
         f"{{{text(name)}, {int(is_output)}, SUBQUAD_{dtype.upper()}, {len(array['shape'])}, {list_of(array['shape'])}, {list_of(strides)}, "
-        f"{offset}, {size}, {pointer('fill_spec', fill_text(array.get('fill')))}, {array_pointer('const double', values)}, {budget}, "
+        f"{offset}, {size}, {pointer('fill_spec', fill_text(array.get('fill')))}, {array_pointer('const double', values)}, "
+        f"{budget}, {head_error}, "
         f"{array_pointer('const set_spec', sets)}, {len(sets)}, {text(array.get('same_as'))}, "
         f"DATA_{array.get('data', 'whole').upper()}, {matrix}}}"
     )
@@ -139,6 +140,14 @@ def sparsifier_text(call):
     return pointer("sparsifier_spec", f"{{{array_pointer('const option_spec', options)}, {len(options)}}}")
 
 
+def plan_text(call):
+    if "plan" not in call:
+        return "NULL"
+    options = options_text(call["plan"]["options"], call.get("set_as", {}))
+    values = int(call["plan"]["values"])
+    return pointer("plan_spec", f"{{{array_pointer('const option_spec', options)}, {len(options)}, {values}}}")
+
+
 def context_text(context):
     settings = [pointer("int64_t", f"{{{context[key]}}}" if key in context else None) for key in ("threads", "workspace_limit")]
     return f"{{{', '.join(settings)}, {text(context.get('simd_target'))}, CONTEXT_{context.get('state', 'open').upper()}}}"
@@ -149,10 +158,10 @@ def call_text(name, call, arrays):
     options = options_text(call["options"], call.get("set_as", {}))
     return (
         f"{{{text(name)}, {call['function'].upper()}, {array_pointer('const option_spec', options)}, {len(options)}, {basis_text(call)}, "
-        f"{sparsifier_text(call)},\n"
+        f"{sparsifier_text(call)}, {plan_text(call)},\n"
         f" {array_pointer('const array_spec', arrays)}, {len(arrays)},\n"
         f" {call.get('count', 0)}, {pointer('fill_spec', fill_text(call.get('fill')))}, {context_text(call.get('context', {}))}, "
-        f"{call.get('in_place', -1)}, {call.get('pairs', -1)}, {call.get('rank', -1)}}}"
+        f"{call.get('in_place', -1)}, {call.get('pairs', -1)}, {call.get('rank', -1)}, {call.get('heads', -1)}, {call.get('prefix', -1)}}}"
     )
 
 

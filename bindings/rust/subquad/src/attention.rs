@@ -65,6 +65,9 @@ impl<'a, T: Element> Attention<'a, T> {
 
     /// How attention is computed: `sys::SUBQUAD_METHOD_*`.
     ///
+    /// `METHOD_EXACT`, the default, computes every visible pair. `METHOD_AUTO` computes what [`tol`](Self::tol) or
+    /// [`budget`](Self::budget) asks for, either of which selects it.
+    ///
     /// `METHOD_CONV_BASIS` finds a [`ConvBasis`](crate::ConvBasis) of the logits, by recovery where [`window`](Self::window) and
     /// [`delta`](Self::delta) are set and by a fit otherwise, and applies it. It needs [`causal`](Self::causal), `n_q = n_k`,
     /// [`bases`](Self::bases), and no key ranges; a lag bias is added to the kernels.
@@ -114,7 +117,8 @@ impl<'a, T: Element> Attention<'a, T> {
         self.set_float(sys::SUBQUAD_OPTION_CONV_EPS, eps)
     }
 
-    /// Outputs do not change by a bit when later values do. Method conv basis only: exact attention is always so.
+    /// Outputs do not change by a bit when later tokens do. By method conv basis: when later values do, as those of exact attention
+    /// never do. By method auto: when tokens are changed or appended, as every choice for a query then depends on earlier tokens only.
     pub fn strict_causal(self, strict: bool) -> Self {
         self.set_int(sys::SUBQUAD_OPTION_STRICT_CAUSAL, strict.into())
     }
@@ -124,7 +128,7 @@ impl<'a, T: Element> Attention<'a, T> {
         self.set_int(sys::SUBQUAD_OPTION_BACKWARD, method.into())
     }
 
-    /// The seed of the rows on which a fit measures its error; 0 where it is not set.
+    /// The seed of the rows on which method auto and a fit measure their errors; 0 where it is not set.
     pub fn seed(self, seed: i64) -> Self {
         self.set_int(sys::SUBQUAD_OPTION_SEED, seed)
     }
@@ -166,32 +170,22 @@ impl<'a, T: Element> Attention<'a, T> {
         self.set_int(sys::SUBQUAD_OPTION_KEY_OFFSET, offset)
     }
 
-    /// The error that a method may make. Attention takes none in this version: `ERR_UNSUPPORTED`.
-    pub fn tol(self, tol: f64) -> Self {
-        self.set_float(sys::SUBQUAD_OPTION_TOL, tol)
-    }
-
-    /// The work that a method may do. No method of this version takes it: `ERR_UNSUPPORTED`.
-    pub fn budget(self, budget: f64) -> Self {
-        self.set_float(sys::SUBQUAD_OPTION_BUDGET, budget)
-    }
-
     /// Softmax attention: `o[i,:] = sum_j A[i,j] v[j,:] / sum_j A[i,j]` and `lse[i] = log sum_j A[i,j]`.
     ///
     /// `q: [.., H_q, n_q, d]`, `k: [.., H_kv, n_k, d]`, `v: [.., H_kv, n_k, d_v]`, with `..` at most one batch dimension; two
     /// dimensions mean one head. Any strides; `d >= 1`, every other extent may be 0. `H_q` is a multiple of `H_kv`.
     ///
     /// Errors: `ERR_SHAPE`, `ERR_SIZE`; `ERR_NONFINITE`, with the first bad index; `ERR_CONFLICT` when `n_q != n_k` and an offset is
-    /// needed but not set, or for an option of method conv basis with method exact; `ERR_VALUE` for an option out of bounds, a lag
-    /// bias that is too short, a range that starts after its end; `ERR_UNSUPPORTED` (tol, budget, conv basis without causal or with
-    /// key ranges), `ERR_OVERFLOW`, `ERR_MEMORY`, `ERR_WORKSPACE`, `ERR_THREADS`, `ERR_CANCELLED`.
+    /// needed but not set, for an option of another method with method exact, or for none or both of tol and budget with method auto;
+    /// `ERR_VALUE` for an option out of bounds, a lag bias that is too short, a range that starts after its end; `ERR_UNSUPPORTED`
+    /// (conv basis without causal or with key ranges), `ERR_OVERFLOW`, `ERR_MEMORY`, `ERR_WORKSPACE`, `ERR_THREADS`, `ERR_CANCELLED`.
     pub fn run<D: Dimension>(
         &self,
         q: &ArrayRef<T, D>,
         k: &ArrayRef<T, D>,
         v: &ArrayRef<T, D>,
     ) -> Result<Output<T, D>> {
-        let shape = output_shape(q, v);
+        let shape = with_columns_of(v, q.raw_dim());
         let lse_shape = without_last_axis(&shape);
         let mut o = Fresh::new("o", shape)?;
         let mut lse = Fresh::new("lse", lse_shape)?;
@@ -271,9 +265,8 @@ impl<'a, T: Element> Attention<'a, T> {
     }
 }
 
-/// The shape of q with the last extent of v. Where the arguments do not fit together, the library says so.
-fn output_shape<T, D: Dimension>(q: &ArrayRef<T, D>, v: &ArrayRef<T, D>) -> D {
-    let mut shape = q.raw_dim();
+/// The shape with the last extent of v in place of its own. Where arguments do not fit together, the library says so.
+pub(crate) fn with_columns_of<T, D: Dimension>(v: &ArrayRef<T, D>, mut shape: D) -> D {
     if let (Some(last), Some(&columns)) = (shape.ndim().checked_sub(1), v.shape().last()) {
         shape[last] = columns;
     }

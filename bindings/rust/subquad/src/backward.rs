@@ -4,7 +4,7 @@ use ndarray::{Array, Array2, ArrayRef, ArrayRef2, Dimension};
 
 use crate::array::{Element, Fresh, input, output, pointer};
 use crate::attention::Attention;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::report::Report;
 use crate::sys;
 
@@ -48,6 +48,20 @@ impl<T, D: Dimension> Default for GradientsMut<'_, T, D> {
     }
 }
 
+impl<T: Element, D: Dimension> GradientsMut<'_, T, D> {
+    /// The views of dq, dk and dv, for what has no gradient by lag.
+    pub(crate) fn without_lag_bias(self, what: &str) -> Result<[Option<sys::subquad_array>; 3]> {
+        if let Some(d_lag_bias) = self.d_lag_bias {
+            let message = format!(
+                "d_lag_bias, of shape {:?}, was given, but {what} has no gradient by lag",
+                d_lag_bias.shape()
+            );
+            return Err(Error::new(sys::SUBQUAD_ERR_UNSUPPORTED, message));
+        }
+        Ok([self.dq, self.dk, self.dv].map(|gradient| gradient.map(output)))
+    }
+}
+
 /// The views of the outputs: dq, dk, dv, d_lag_bias.
 type OutputViews = [Option<sys::subquad_array>; 4];
 
@@ -60,7 +74,8 @@ impl<T: Element> Attention<'_, T> {
     ///
     /// `q`, `k`, `v` and the options as in the forward call, `o: [.., H_q, n_q, d_v]` and `lse: [.., H_q, n_q]` its results,
     /// `d_o: [.., H_q, n_q, d_v]`. For a slice of keys give the `o` and `lse` of the merged whole: `dk` and `dv` are final, the `dq` of
-    /// the slices add up. By method conv basis the basis is found again, `o` and `lse` are not read, and there is no `d_lag_bias`: use
+    /// the slices add up. By method conv basis the basis is found again, and `o` and `lse` are not read; by method auto heads are
+    /// planned again, and the gradients are those of [`Plan::backward`](crate::Plan::backward). Neither has a `d_lag_bias`: use
     /// [`backward_into`](Self::backward_into) where there is a lag bias. Errors: as those of [`run`](Self::run).
     ///
     /// ```

@@ -27,6 +27,11 @@ impl Call<'_> {
         self.settings.push((option, Value::Float(value)));
     }
 
+    /// A value for where nothing else is set, whether before or after: the last setting of an option counts.
+    pub(crate) fn assume_int(&mut self, option: i32, value: i64) {
+        self.settings.insert(0, (option, Value::Int(value)));
+    }
+
     /// Make a call of the library with these options, and with the context that they name or the thread's own.
     pub(crate) fn make(
         &self,

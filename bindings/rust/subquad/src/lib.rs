@@ -24,6 +24,9 @@
 //! `H_kv` key and value heads when `H_q` is a multiple of `H_kv`. Nothing is copied: reversed, broadcast and strided views are
 //! read where they lie. Names, ids and codes are the constants of [`sys`], whose functions are documented by the C header.
 //!
+//! Where an error may be made, [`Attention::tol`] asks for attention to a tolerance: each head is computed in the cheapest way whose
+//! estimated error meets it, and the report has the estimates. A [`Plan`] applies what was decided to any number of values.
+//!
 //! Where the logits depend on the lag alone, or change with the key at few places only, a [`ConvBasis`] holds them as a few kernels, and
 //! attention takes time near linear in n.
 //!
@@ -46,6 +49,7 @@ mod loss;
 mod matrix;
 mod merge;
 mod options;
+mod plan;
 mod report;
 mod sparsify;
 mod wisdom;
@@ -63,7 +67,8 @@ pub use loss::Loss;
 pub use matrix::SparseIndex;
 pub use matrix::{ColumnBlocks, Matrix};
 pub use merge::Merged;
-pub use report::Report;
+pub use plan::{Plan, PlanOptions};
+pub use report::{Head, Report};
 pub use sparsify::{
     LeverageScores, Scores, SoftmaxError, Sparsified, Sparsifier, SparsifierOptions, Sparsify,
 };

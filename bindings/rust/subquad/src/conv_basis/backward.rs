@@ -3,9 +3,9 @@
 use ndarray::{ArrayRef, Dimension};
 
 use super::{ConvBasis, ConvOptions};
-use crate::array::{Element, Fresh, input, output, pointer};
+use crate::array::{Element, Fresh, input, pointer};
 use crate::backward::{Gradients, GradientsMut};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::report::Report;
 use crate::sys;
 
@@ -70,20 +70,7 @@ impl<T: Element> ConvBasis<T> {
         gradients: GradientsMut<'_, T, D>,
         options: &ConvOptions<'_>,
     ) -> Result<Report> {
-        let GradientsMut {
-            dq,
-            dk,
-            dv,
-            d_lag_bias,
-        } = gradients;
-        if let Some(d_lag_bias) = d_lag_bias {
-            let message = format!(
-                "d_lag_bias, of shape {:?}, was given, but a conv basis has no gradient by lag",
-                d_lag_bias.shape()
-            );
-            return Err(Error::new(sys::SUBQUAD_ERR_UNSUPPORTED, message));
-        }
-        let outputs = [dq, dk, dv].map(|gradient| gradient.map(output));
+        let outputs = gradients.without_lag_bias("a conv basis")?;
         // SAFETY: all arrays are borrowed for the call, the outputs exclusively.
         unsafe { self.gradients([q, k, v, d_o].map(input), outputs, options) }
     }

@@ -1,7 +1,7 @@
 //! The gradients against their formula in f64, pair by pair, with the round-off of every step added up beside them.
 
-use ndarray::{Array, Array2, Array4, Dimension, array};
-use subquad::{Attention, GradientsMut};
+use ndarray::{Array, Array2, Array4, Dimension, Ix4, array};
+use subquad::{Attention, Gradients, GradientsMut};
 
 use crate::budget::{assert_within, roundoff_o, roundoff_probability, roundoff_sum, unit};
 use crate::oracle::row;
@@ -137,18 +137,27 @@ fn assert_right<T: Real>(problem: &Problem<T>) {
     let gradients = attention
         .backward(q, k, v, &output.o, &output.lse, &d_o)
         .unwrap();
+    assert_gradients(&gradients, problem, &d_o);
+    assert_eq!(gradients.d_lag_bias.is_some(), problem.lag_bias.is_some());
+}
+
+/// Those gradients that there are.
+pub fn assert_gradients<T: Real>(
+    gradients: &Gradients<T, Ix4>,
+    problem: &Problem<T>,
+    d_o: &Array4<T>,
+) {
     let Expected {
         dq,
         dk,
         dv,
         d_lag_bias,
-    } = expected(problem, &d_o);
+    } = expected(problem, d_o);
     assert_within("dq", &gradients.dq, &dq.value, &dq.budget);
     assert_within("dk", &gradients.dk, &dk.value, &dk.budget);
     assert_within("dv", &gradients.dv, &dv.value, &dv.budget);
-    assert_eq!(gradients.d_lag_bias.is_some(), d_lag_bias.is_some());
-    if let (Some(actual), Some(expected)) = (gradients.d_lag_bias, d_lag_bias) {
-        assert_within("d_lag_bias", &actual, &expected.value, &expected.budget);
+    if let (Some(actual), Some(expected)) = (&gradients.d_lag_bias, &d_lag_bias) {
+        assert_within("d_lag_bias", actual, &expected.value, &expected.budget);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The forward call against the oracle.
 
-use ndarray::{Array2, Axis, Dim, array};
-use subquad::{Attention, Context, simd_targets, sys};
+use ndarray::{Array2, Axis, Dim, Ix4, array};
+use subquad::{Attention, Context, Output, simd_targets, sys};
 
 use crate::budget::assert_within;
 use crate::oracle::{Expected, forward};
@@ -29,6 +29,10 @@ fn assert_meets<T: Real>(problem: &Problem<T>, attention: Attention<'_, T>, expe
     let output = attention
         .run(&problem.q, &problem.k, &problem.v)
         .unwrap_or_else(|error| panic!("{error}: {problem:?}"));
+    assert_output(&output, expected);
+}
+
+pub fn assert_output<T: Real>(output: &Output<T, Ix4>, expected: &Expected) {
     assert_within("o", &output.o, &expected.o, &expected.o_budget);
     assert_within("lse", &output.lse, &expected.lse, &expected.lse_budget);
     let pairs = output.report.int(sys::SUBQUAD_REPORT_PAIRS);

@@ -23,6 +23,7 @@ mod finite_differences;
 mod forward;
 mod merge;
 mod oracle;
+mod plan;
 mod problem;
 mod report;
 mod sparsify;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ndarray::{Array2, ArrayD, ArrayViewD, Ix2};
 use serde_json::Value;
 use subquad::{
-    Attention, Context, ConvOptions, Error, FitOptions, GradientsMut, LeverageScores,
+    Attention, Context, ConvOptions, Error, FitOptions, GradientsMut, LeverageScores, PlanOptions,
     RecoverOptions, Report, SparsifierOptions, Sparsify, sys,
 };
 
@@ -94,6 +94,7 @@ impl<T: Real> Arrays<T> {
             function if function.starts_with("conv_basis") => {
                 self.conv_basis(function, call, context)
             }
+            function if function.starts_with("plan") => self.planned(function, call, context),
             function => self.sparsify(function, call, context),
         }
     }
@@ -190,7 +191,7 @@ impl<T: Real> Arrays<T> {
         Ok(None)
     }
 
-    fn lag_bias(&self) -> Result<Option<ndarray::ArrayView2<'_, T>>, Failure> {
+    pub fn lag_bias(&self) -> Result<Option<ndarray::ArrayView2<'_, T>>, Failure> {
         let view = self
             .inputs
             .get("lag_bias")
@@ -198,6 +199,16 @@ impl<T: Real> Arrays<T> {
         view.transpose()
             .map_err(|_| Failure::Inexpressible(TYPED_DIMENSIONS))
     }
+}
+
+pub type Views<'a, T> = BTreeMap<&'a str, ndarray::ArrayViewMutD<'a, T>>;
+
+/// All outputs, to be written.
+pub fn views<T: Real>(outputs: &mut BTreeMap<String, Buffer<T>>) -> Views<'_, T> {
+    outputs
+        .iter_mut()
+        .map(|(name, buffer)| (name.as_str(), buffer.view_mut()))
+        .collect()
 }
 
 /// An array as it is given; of a sparse matrix, the vector of its values.
@@ -241,7 +252,7 @@ macro_rules! set_by_id {
     };
 }
 set_by_id!(Attention<'_, T> where T, ConvOptions<'_>, RecoverOptions<'_>, FitOptions<'_>,
-    LeverageScores<'_>, Sparsify<'_>, SparsifierOptions<'_>);
+    LeverageScores<'_>, Sparsify<'_>, SparsifierOptions<'_>, PlanOptions<'_>);
 
 /// Options by name or id: integers and bools as int, all else and every option of type float as float, unless `set_as` says otherwise.
 pub fn with_options<B: SetById>(builder: B, options: &Value, set_as: &Value) -> B {
@@ -268,6 +279,7 @@ pub fn with_options<B: SetById>(builder: B, options: &Value, set_as: &Value) -> 
 fn group_of(option: &str) -> Option<&'static str> {
     match option {
         "method" | "backward" => Some("METHOD"),
+        "estimate" => Some("ESTIMATE"),
         "sparsify_method" => Some("SPARSIFIER"),
         "sparsify_certify" => Some("CERTIFICATE"),
         "sparsify_scores" => Some("SCORE"),

@@ -1,15 +1,12 @@
 //! Calls of the functions of conv bases, and of the loss that is trained with them.
 
-use std::collections::BTreeMap;
-
 use ndarray::{ArrayD, ArrayView2, Ix2, IxDyn};
 use serde_json::Value;
 use subquad::{
     Attention, Context, ConvBasis, ConvOptions, FitOptions, GradientsMut, RecoverOptions,
 };
 
-use super::arrays::Buffer;
-use super::call::{Arrays, Failure, Outcome, TYPED_DIMENSIONS, with_options};
+use super::call::{Arrays, Failure, Outcome, TYPED_DIMENSIONS, views, with_options};
 use super::json::text;
 use crate::problem::Real;
 
@@ -152,13 +149,4 @@ impl<T: Real> Arrays<T> {
         let matrix = self.input(name).into_dimensionality();
         matrix.map_err(|_| Failure::Inexpressible(TYPED_DIMENSIONS))
     }
-}
-
-type Views<'a, T> = BTreeMap<&'a str, ndarray::ArrayViewMutD<'a, T>>;
-
-fn views<T: Real>(outputs: &mut BTreeMap<String, Buffer<T>>) -> Views<'_, T> {
-    outputs
-        .iter_mut()
-        .map(|(name, buffer)| (name.as_str(), buffer.view_mut()))
-        .collect()
 }

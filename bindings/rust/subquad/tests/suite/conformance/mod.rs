@@ -1,11 +1,13 @@
 //! The cases of tests/conformance, which C, Python, Julia and Rust all run; its README is the format.
 
 mod arrays;
+mod auto;
 mod bad_calls;
 mod call;
 mod cases;
 mod conv_basis;
 mod json;
+mod plan;
 mod sparsify;
 
 use std::path::Path;

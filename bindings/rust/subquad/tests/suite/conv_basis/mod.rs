@@ -3,7 +3,7 @@
 mod apply;
 mod attention;
 mod backward;
-mod budget;
+pub mod budget;
 mod context;
 mod create;
 mod dense;

@@ -2,7 +2,7 @@
 
 mod attention;
 mod blocks;
-mod budget;
+pub mod budget;
 mod context;
 mod edges;
 mod errors;

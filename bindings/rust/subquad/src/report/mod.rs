@@ -1,5 +1,8 @@
 //! What a call did, by key.
 
+mod heads;
+mod text;
+
 use std::ffi::{CStr, c_char};
 use std::ptr::{NonNull, null, null_mut};
 
@@ -7,11 +10,15 @@ use crate::error::{Result, check};
 use crate::library::ensure_version;
 use crate::sys;
 
+pub use heads::Head;
+
 /// What a call did, or what the library is: values by key (`sys::SUBQUAD_REPORT_*`). A key holds any number of values of one type,
 /// none when the call said nothing of it.
 ///
 /// Errors of the getters: `ERR_UNKNOWN` for a key that is none, `ERR_TYPE` when it holds another type, and where one value is
 /// asked for, `ERR_UNSET` when the key is empty.
+///
+/// Formatted with `{}`, a report is a text of one line for each key that has values.
 ///
 /// ```
 /// use subquad::sys::{SUBQUAD_REPORT_SIMD_TARGETS, SUBQUAD_REPORT_THREADS, SUBQUAD_REPORT_VERSION};
@@ -21,6 +28,7 @@ use crate::sys;
 /// assert!(report.int(SUBQUAD_REPORT_THREADS)? >= 1);
 /// assert_eq!(report.strings(SUBQUAD_REPORT_SIMD_TARGETS)?, subquad::simd_targets()?);
 /// assert!(report.json()?.starts_with('{'));
+/// assert!(report.to_string().contains("fftw_version"));
 /// # Ok::<(), subquad::Error>(())
 /// ```
 #[derive(Debug)]
