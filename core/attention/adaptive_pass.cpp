@@ -67,7 +67,10 @@ void HeadPass::weigh_groups(const LowKeys& keys, int64_t first, int64_t last) {
   std::array<float, kTileKeys> totals{};
   for (int64_t group = first; group < last; group += kTileGroups) {
     const int64_t groups[] = {group, group + 1, group + 2, group + 3};
-    queries_.look({&keys, true, {}, true}, groups, std::min(kTileGroups, last - group));
+    const int64_t count = std::min(kTileGroups, last - group);
+    const int32_t* const position = keys.view().position;
+    const bool masked = position[group * kGroupKeys] < first_key_ || position[(group + count) * kGroupKeys - 1] >= whole_;
+    queries_.look({&keys, masked, {}, true}, groups, count);
     for (size_t r = 0; r < static_cast<size_t>(queries_.count()); ++r) {
       const float top = queries_.log2_top(static_cast<int64_t>(r));
       if (!(top > reference_[r])) continue;
@@ -86,7 +89,7 @@ void HeadPass::weigh_nodes(const LowKeys& nodes, const HeadChoice& choice) {
   std::array<float, kTileKeys> totals{}, tops{};
   logits_.resize((frontier_.size() + kTileGroups - 1) / kTileGroups * tile_size);
   for (size_t f = 0, t = 0; f < frontier_.size(); f += kTileGroups, ++t) {
-    queries_.look({&nodes, true, {}, true}, &frontier_[f], tile_count(f), &lanes_[f]);
+    queries_.look({&nodes, some_lanes(f), {}, true}, &frontier_[f], tile_count(f), &lanes_[f]);
     std::copy_n(queries_.logits(), rows * kTileKeys, logits_.data() + t * tile_size);
     kernels_->shares(queries_.logits(), reference.data(), queries_.count(), sums.data(), totals.data());
   }

@@ -152,7 +152,7 @@ class HeadPass {
       weigh_nodes(levels.level(level), choice);
       if (choice.centroids) {
         for (size_t t = 0; t < frontier_.size(); t += simd::kTileGroups)
-          queries_.attend({&levels.level(level), true, choice.limits}, &frontier_[t], tile_count(t), &lanes_[t]);
+          queries_.attend({&levels.level(level), some_lanes(t), choice.limits}, &frontier_[t], tile_count(t), &lanes_[t]);
       }
       std::sort(next_.begin(), next_.end());
       frontier_.swap(next_);
@@ -177,6 +177,12 @@ class HeadPass {
   }
 
   int64_t tile_count(size_t t) const { return std::min<int64_t>(simd::kTileGroups, static_cast<int64_t>(frontier_.size() - t)); }
+  // Whether some nodes of a tile of the frontier do not count.
+  bool some_lanes(size_t t) const {
+    bool some = false;
+    for (int64_t g = 0; g < tile_count(t); ++g) some |= lanes_[t + static_cast<size_t>(g)] != 0xFFFF;
+    return some;
+  }
   void find_far_nodes(int64_t level);
   void weigh_nodes(const LowKeys& nodes, const HeadChoice& choice);
 
