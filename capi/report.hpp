@@ -27,9 +27,11 @@ struct subquad_report {
 
 namespace subquad::capi {
 
-// Copies first and moves then: where memory runs out, `to` is as it was.
+// Copies first and moves then: where memory runs out, `to` is as it was. Entry by entry: libstdc++ 12 frees twice where memory runs
+// out within its copy of a map.
 inline void copy_report(const subquad_report& from, subquad_report& to) {
-  subquad_report copy = from;
+  subquad_report copy;
+  for (const auto& [key, values] : from.values) copy.values.emplace(key, values);
   to = std::move(copy);
 }
 

@@ -1147,11 +1147,12 @@ SUBQUAD_API subquad_status subquad_sparsifier_softmax_error(subquad_context* con
  *   - screened: the logits of all pairs in 8-bit integers, weights and values only where a tile of 64 keys matters to a row;
  *   - exact: every pair, where nothing cheaper meets TOL.
  * Weights and values of the first two are computed in 8-bit integers with a scale per token. With BUDGET instead of TOL, each
- * head gets what has the least estimated error among what computes no more pairs.
+ * head gets what has the least estimated error among what computes no more pairs, as the sampled rows count them; where nothing
+ * computes so few, what computes the fewest.
  *   The estimate compares sampled rows, not those that the choice was made on, with exact attention; ERROR_LOW .. ERROR_HIGH
  * is a 95 % interval for it. It is an estimate, not a bound. ESTIMATE_SCREENED: every row has been screened against every key, so
  * a key that a single query needs cannot hide (MISSED_MASS bounds what any row lost). ESTIMATE_SAMPLED: such a key is found where
- * its group's mean shows it. Planning costs at most 8 % of exact attention's predicted time.
+ * its group's mean shows it. Planning aims at no more than 8 % of exact attention's predicted time.
  *   STRICT_CAUSAL: what a query gets depends on earlier tokens only: heads are planned in stretches that double in length, each
  * from the tokens before it, and parts are chosen for single rows; appending tokens changes no bit of earlier outputs.
  *

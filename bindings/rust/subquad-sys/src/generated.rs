@@ -683,18 +683,19 @@ pub struct subquad_sparsifier {
 /// Method AUTO: softmax attention to a tolerance or within a budget. Each head gets the cheapest of these whose estimated error
 ///   e = |O~ - O|_F / |O|_F,   the relative Frobenius error of the head's output,
 /// is at most TOL (docs/adaptive.md):
-///   - selected: a window of the last keys, heavy columns (single keys for all queries, sinks among them), groups of 16 keys chosen
-///     for each block of queries, and a far field for all other keys, by their groups' centroids or by a conv basis; near-linear;
+///   - selected: a window of the last keys, heavy columns (single keys for all queries, sinks among them), groups of 16 keys
+///     chosen for each block of queries, and a far field for all other keys, by their groups' centroids or by a conv basis;
 ///   - screened: the logits of all pairs in 8-bit integers, weights and values only where a tile of 64 keys matters to a row;
 ///   - exact: every pair, where nothing cheaper meets TOL.
-/// Weights and values of the first two are computed in 8-bit integers with a scale per token. With BUDGET instead of TOL, each head
-/// gets what has the least estimated error among what computes no more pairs.
-///   The estimate compares sampled rows, not those that the choice was made on, with exact attention; ERROR_LOW .. ERROR_HIGH is a
-/// 95 % interval for it. It is an estimate, not a bound. ESTIMATE_SCREENED: every row has been screened against every key, so a key
-/// that a single query needs cannot hide (MISSED_MASS bounds what any row lost). ESTIMATE_SAMPLED: such a key is found where its
-/// group's mean shows it. Planning costs at most 8 % of exact attention's predicted time.
-///   STRICT_CAUSAL: what a query gets depends on earlier tokens only: heads are planned in stretches that double in length, each from
-/// the tokens before it, and parts are chosen for single rows; appending tokens changes no bit of earlier outputs.
+/// Weights and values of the first two are computed in 8-bit integers with a scale per token. With BUDGET instead of TOL, each
+/// head gets what has the least estimated error among what computes no more pairs, as the sampled rows count them; where nothing
+/// computes so few, what computes the fewest.
+///   The estimate compares sampled rows, not those that the choice was made on, with exact attention; ERROR_LOW .. ERROR_HIGH
+/// is a 95 % interval for it. It is an estimate, not a bound. ESTIMATE_SCREENED: every row has been screened against every key, so
+/// a key that a single query needs cannot hide (MISSED_MASS bounds what any row lost). ESTIMATE_SAMPLED: such a key is found where
+/// its group's mean shows it. Planning aims at no more than 8 % of exact attention's predicted time.
+///   STRICT_CAUSAL: what a query gets depends on earlier tokens only: heads are planned in stretches that double in length, each
+/// from the tokens before it, and parts are chosen for single rows; appending tokens changes no bit of earlier outputs.
 ///
 /// A plan is what was decided for queries and keys, to be applied to any number of values. It keeps its own copy of q, k, lag_bias
 /// and key_ranges, and is read-only once made: share it between threads.
@@ -1096,7 +1097,7 @@ unsafe extern "C" {
     ///   lse, report: may be NULL.   options: METHOD, CAUSAL, CAUSAL_OFFSET, SCALE, LAG_MIN, KEY_OFFSET, CHECK_FINITE; for METHOD
     ///   CONV_BASIS those of subquad_conv_basis_recover (CONV_WINDOW and CONV_DELTA given) or subquad_conv_basis_fit, and
     ///   STRICT_CAUSAL. CONV_BASIS needs CAUSAL, n_q = n_k and no key_ranges; it recovers the basis of scale q k', adds lag_bias to
-    ///   its kernels, and applies it. METHOD AUTO is subquad_plan_create and subquad_plan_apply in one, with their options and report.
+    ///   its kernels, and applies it. METHOD AUTO: subquad_plan_create and subquad_plan_apply in one.
     /// Time O(H_q n_q n_k (d + d_v)). Memory beyond the arrays O(threads (d + d_v)), and: a copy of k or v whose last axis has a
     /// stride other than 1; a copy of lag_bias; with n_q <= 4, O(H_q n_q (d_v n_k / 2048 + d)) for partial results.
     /// The same bits for any number of threads. With CHECK_FINITE all of q, k, v, lag_bias is looked at, keys out of range too.
@@ -1709,11 +1710,11 @@ unsafe extern "C" {
     /// Plan attention for queries and keys.
     ///   q, k, lag_bias, key_ranges: as in subquad_attention.   v: [.., H_kv, n_k, d_v] on which errors are estimated, or NULL: random
     ///   values, independent and of variance 1, drawn by SEED.
-    ///   options: METHOD AUTO or unset, TOL or BUDGET (one of them), ESTIMATE, PARTS, STRICT_CAUSAL, SEED and those of subquad_attention
-    ///   for METHOD EXACT.
+    ///   options: METHOD AUTO or unset, TOL or BUDGET (one of them), ESTIMATE, PARTS, STRICT_CAUSAL, SEED and those of
+    ///   subquad_attention for METHOD EXACT.
     ///   report: may be NULL; PARTS, PAIRS, PAIRS_EXACT, PAIRS_LOW, PAIRS_SCREENED, ERROR, ERROR_LOW, ERROR_HIGH, FALLBACK, ESTIMATE,
-    ///   WINDOW, HEAVY_COLUMNS, SELECTED_KEYS, CONV_BASES, HEAD_SECONDS_PLAN, SAMPLED_ROWS, SEED. PAIRS_LOW is here what the sampled rows
-    ///   let expect.
+    ///   WINDOW, HEAVY_COLUMNS, SELECTED_KEYS, CONV_BASES, HEAD_SECONDS_PLAN, SAMPLED_ROWS, SEED. PAIRS_LOW is here what the sampled
+    ///   rows let expect.
     /// Owns:    *plan_out is the caller's; the arrays are copied.
     /// Errors:  as subquad_attention; CONFLICT for none or both of TOL and BUDGET, and for another METHOD; then *plan_out = NULL.
     /// Threads: one call at a time per context.
@@ -1753,8 +1754,8 @@ unsafe extern "C" {
     ) -> subquad_status;
 
     /// ```text
-    /// What the outputs of a plan must be: o_out and lse_out get the dtype, ndim, shape, row-major strides, and data = NULL, for values of
-    /// d_v columns. n_k_out, kv_heads_out: what v must have. Each *_out may be NULL.
+    /// What the outputs of a plan must be: o_out and lse_out get the dtype, ndim, shape, row-major strides, and data = NULL, for values
+    /// of d_v columns. n_k_out, kv_heads_out: what v must have. Each *_out may be NULL.
     /// Owns:    nothing.
     /// Errors:  SUBQUAD_ERR_NULL, SUBQUAD_ERR_VALUE for a negative d_v.
     /// Threads: any.
