@@ -27,11 +27,13 @@ struct subquad_report {
 
 namespace subquad::capi {
 
-// Copies first and moves then: where memory runs out, `to` is as it was. Entry by entry: libstdc++ 12 frees twice where memory runs
-// out within its copy of a map.
+// Copies first and moves then: where memory runs out, `to` is as it was. List by list: where memory runs out within the copy of a
+// variant, libstdc++ 12 frees twice.
 inline void copy_report(const subquad_report& from, subquad_report& to) {
   subquad_report copy;
-  for (const auto& [key, values] : from.values) copy.values.emplace(key, values);
+  for (const auto& [key, values] : from.values) {
+    std::visit([&copy, k = key](auto list) { copy.set(k, std::move(list)); }, values);
+  }
   to = std::move(copy);
 }
 
