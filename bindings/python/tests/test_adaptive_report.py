@@ -57,7 +57,7 @@ def test_values(reports):
                 assert made["pairs_exact"] + made["pairs_low"] + made["pairs_screened"] <= PAIRS
                 named = made["parts"].split("+")
                 assert (made["heavy_columns"] > 0) == ("heavy" in named)
-                assert (made["selected_keys"] > 0) == ("selection" in named)
+                assert made["selected_keys"] == 0 or "selection" in named  # no group may have had a large share
                 assert (made["conv_bases"] > 0) == ("conv" in named)
                 assert (made["window"] > 0) == ("window" in named)
             assert made.get("head_seconds_apply", 1) > 0

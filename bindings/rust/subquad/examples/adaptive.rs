@@ -160,7 +160,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .scale(1.0);
     let began = Instant::now();
     let to_tolerance = attention.clone().tol(TOL);
-    let plan = to_tolerance.plan(&q, &k, None)?;
+    let plan = to_tolerance.plan(&q, &k, Some(&temperature))?;
     println!("planned in {:.0} ms", began.elapsed().as_secs_f64() * 1e3);
     for (head, sharpness) in plan.report()?.heads()?.iter().zip(SHARPNESSES) {
         show(head, sharpness);
