@@ -551,7 +551,7 @@ enum {
   SUBQUAD_REPORT_ERROR_LOW = 65,
   /* float: upper end of the 95 % confidence interval of each error */
   SUBQUAD_REPORT_ERROR_HIGH = 66,
-  /* string: why each head that is exact fell back to it, or exceeds its budget; empty for the others */
+  /* string: why each head that is exact fell back to it; empty for the others */
   SUBQUAD_REPORT_FALLBACK = 67,
   /* string: what the estimate rests on: screened or sampled */
   SUBQUAD_REPORT_ESTIMATE = 68,

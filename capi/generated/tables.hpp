@@ -338,7 +338,7 @@ inline constexpr ReportKey kReportKeys[] = {
   {64, "error", 3, "estimated relative Frobenius error of each head's output, in order of batch and head; 0 where it is exact"},
   {65, "error_low", 3, "lower end of the 95 % confidence interval of each error"},
   {66, "error_high", 3, "upper end of the 95 % confidence interval of each error"},
-  {67, "fallback", 4, "why each head that is exact fell back to it, or exceeds its budget; empty for the others"},
+  {67, "fallback", 4, "why each head that is exact fell back to it; empty for the others"},
   {68, "estimate", 4, "what the estimate rests on: screened or sampled"},
   {69, "window", 2, "keys before it that every query of the head sees at least; 0 where the head is exact or screened"},
   {70, "heavy_columns", 2, "heavy columns of each head"},

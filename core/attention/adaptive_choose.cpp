@@ -98,7 +98,7 @@ class HeadChooser {
       plan.stretches.push_back({0, p_.n_q(), choose_rows(plan, 0, p_.n_q(), static_cast<double>(plan.pairs))});
       if (!plan.exact()) judge(plan);
     }
-    if (!plan.exact() && !in_.request.budget) plan.fallback.clear();
+    if (!plan.exact()) plan.fallback.clear();
     if (!plan.stretches.empty() && plan.exact()) plan.error = {};
     plan.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return plan;
@@ -303,10 +303,7 @@ class HeadChooser {
       best = &choice;
       least = error;
     }
-    if (best == nullptr && fewest > kBudgetMargin * share) {
-      best = smallest;
-      plan.fallback = "nothing computes as few pairs as the budget";
-    }
+    if (best == nullptr && fewest > kBudgetMargin * share) best = smallest;
     if (best == nullptr) return exact(plan, "nothing within the budget errs by less than 1");
     prepare(*best);
     return *best;

@@ -366,7 +366,7 @@ float quantize_row(const float* x, const float* center, int64_t n, int32_t level
   return largest / static_cast<float>(levels);
 }
 
-// Costs: bench/run low_precision_rates, table in docs/decisions/0013.
+// Costs: docs/decisions/0013.
 const LowPrecisionKernels& plain_low_precision() {
   static constexpr bool kPairs = kPairLevels == 63;
   static constexpr LowPrecisionKernels table = {kPairLevels,        kPairWeights,  kPairs ? 0.5 : 2.0,

@@ -231,7 +231,7 @@ const SUBQUAD_REPORT_ERROR = Int32(64)
 const SUBQUAD_REPORT_ERROR_LOW = Int32(65)
 # upper end of the 95 % confidence interval of each error
 const SUBQUAD_REPORT_ERROR_HIGH = Int32(66)
-# why each head that is exact fell back to it, or exceeds its budget; empty for the others
+# why each head that is exact fell back to it; empty for the others
 const SUBQUAD_REPORT_FALLBACK = Int32(67)
 # what the estimate rests on: screened or sampled
 const SUBQUAD_REPORT_ESTIMATE = Int32(68)

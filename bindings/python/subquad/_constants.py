@@ -337,8 +337,7 @@ class ReportKey(IntEnum):
     ERROR_LOW = 65
     # upper end of the 95 % confidence interval of each error
     ERROR_HIGH = 66
-    # why each head that is exact fell back to it, or exceeds its budget; empty for the
-    # others
+    # why each head that is exact fell back to it; empty for the others
     FALLBACK = 67
     # what the estimate rests on: screened or sampled
     ESTIMATE = 68

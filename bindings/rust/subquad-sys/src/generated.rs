@@ -233,7 +233,7 @@ pub const SUBQUAD_REPORT_ERROR: i32 = 64;
 pub const SUBQUAD_REPORT_ERROR_LOW: i32 = 65;
 /// upper end of the 95 % confidence interval of each error
 pub const SUBQUAD_REPORT_ERROR_HIGH: i32 = 66;
-/// why each head that is exact fell back to it, or exceeds its budget; empty for the others
+/// why each head that is exact fell back to it; empty for the others
 pub const SUBQUAD_REPORT_FALLBACK: i32 = 67;
 /// what the estimate rests on: screened or sampled
 pub const SUBQUAD_REPORT_ESTIMATE: i32 = 68;
