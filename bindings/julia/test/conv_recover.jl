@@ -163,7 +163,7 @@ end
     @test by_basis() isa Matrix
     @test refused("ERR_UNSUPPORTED", ["causal"], () -> by_basis(causal=false))
     @test refused("ERR_UNSUPPORTED", ["key_ranges"], () -> by_basis(key_ranges=1:3))
-    @test refused("ERR_UNSUPPORTED", ["tol"], () -> by_basis(tol=0.1))
+    @test refused("ERR_CONFLICT", ["tol"], () -> by_basis(tol=0.1))
     @test refused("ERR_VALUE", ["backward", "fast", "exact"], () -> by_basis(backward=:fast))
     @test_throws SubquadError attention(q[:, 1:5], k, v; method=:conv_basis, causal=true, causal_offset=15, bases=2)
 end
