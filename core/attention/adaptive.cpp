@@ -184,7 +184,7 @@ class Application {
       if (!finite) overflowed_.store(true);
     }
     effort.counts.join(pass.counts());
-    monitor_.advance(queries.count() * std::max<int64_t>(low.last_key(queries.row(queries.count() - 1)) + 1 - low.first_key, 0));
+    monitor_.advance(queries.count() * low.visible(queries.row(queries.count() - 1)));
   }
 
   void exact_stretches() {
@@ -253,9 +253,9 @@ class Adaptive {
     for (size_t h = 0; h < plan.heads.size(); ++h) {
       HeadPlan& head = plan.heads[h];
       const int64_t batch = static_cast<int64_t>(h) / p_.q_heads();
-      head.fallback = exact_by_shape(p_, batch, request);
-      head.stretches = {{0, p_.n_q(), {}}};
       head.pairs = pairs_of(batch);
+      head.fallback = exact_by_shape(p_, batch, head.pairs, request);
+      head.stretches = {{0, p_.n_q(), {}}};
       if (head.fallback.empty()) open.push_back(static_cast<int64_t>(h));
     }
     if (open.empty()) return plan;
@@ -268,10 +268,12 @@ class Adaptive {
       auto& pass = passes[static_cast<size_t>(worker)];
       if (pass == nullptr) pass = std::make_unique<HeadPass>(p_.d(), p_.d_v());
       const int64_t h = open[static_cast<size_t>(task)];
-      plan.heads[static_cast<size_t>(h)] = choose_head(input, h / p_.q_heads(), h % p_.q_heads(), *pass,
-                                                       keys_[static_cast<size_t>(h)], far_[static_cast<size_t>(h)]);
-      if (!selects(plan.heads[static_cast<size_t>(h)])) keys_[static_cast<size_t>(h)] = {};
-      if (!plan.heads[static_cast<size_t>(h)].stretches.front().choice.conv) far_[static_cast<size_t>(h)].reset();
+      HeadPlan& head = plan.heads[static_cast<size_t>(h)];
+      PassKeys& keys = keys_[static_cast<size_t>(h)];
+      auto& far = far_[static_cast<size_t>(h)];
+      head = choose_head(input, h / p_.q_heads(), h % p_.q_heads(), head.pairs, *pass, keys, far);
+      if (!selects(head)) keys = {};
+      if (!head.stretches.front().choice.conv) far.reset();
       monitor_.advance(0);
     });
     return plan;

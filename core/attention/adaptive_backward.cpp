@@ -1,7 +1,7 @@
 // Method: docs/adaptive.md, section on gradients.
 #include "core/attention/adaptive_backward.hpp"
 
-#include "core/attention/adaptive_choose.hpp"
+#include "core/attention/adaptive_keys.hpp"
 #include "core/attention/adaptive_sample.hpp"
 #include "core/attention/for_heads.hpp"
 #include "core/attention/layout.hpp"

@@ -29,6 +29,10 @@ struct TileErrors {
     error.push_back(0);
     norm.push_back(0);
   }
+  void append(const TileErrors& other) {
+    error.insert(error.end(), other.error.begin(), other.error.end());
+    norm.insert(norm.end(), other.norm.begin(), other.norm.end());
+  }
   // sqrt(sum error / sum norm)
   double relative() const;
   // With the interval that its tiles' spread gives.

@@ -23,7 +23,12 @@ struct LowHead {
   int64_t first_key, end_key;  // keys that rows see, before causality
   const float* bias;           // NULL, or bias[j - i] is added to the logit of row i and key j, in units of log 2
 
-  int64_t last_key(int64_t row) const { return causal ? std::min(row + diagonal, end_key - 1) : end_key - 1; }
+  // Below first_key where the row sees none.
+  int64_t last_key(int64_t row) const {
+    return causal ? std::max<int64_t>(std::min(row + diagonal, end_key - 1), -1) : end_key - 1;
+  }
+  // Keys that the row sees.
+  int64_t visible(int64_t row) const { return std::max<int64_t>(last_key(row) + 1 - first_key, 0); }
 };
 
 // Groups of a set of keys that a tile of queries goes over.
