@@ -19,7 +19,7 @@ constexpr float kTilesLeftOut = 16;  // all tiles that a row leaves out, relativ
 
 // Of a row's weights, from which a group is taken apart; the first in any case, so that a key that one row needs is found by its group's
 // mean.
-constexpr float kExpandShares[] = {0x1p-2f, 0x1p-3f, 0x1p-4f, 0x1p-5f, 0x1p-6f, 0x1p-7f, 0x1p-8f};
+constexpr float kExpandShares[] = {0x1p-2f, 0x1p-3f, 0x1p-4f, 0x1p-5f, 0x1p-6f, 0x1p-7f, 0x1p-8f, 0x1p-9f, 0x1p-10f, 0x1p-11f};
 // What rows leave out of tiles that were selected: by themselves, and relative to the share of a group that is taken apart.
 constexpr float kLeftOut = 0x1p-5f, kLeftOutPerShare = 8, kMostLeftOut = 0.5f;
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <utility>
 #include <vector>
@@ -17,7 +18,8 @@ constexpr double kPlanningShare = 0.08;  // of exact attention's time
 constexpr int64_t kTiles = 16;           // of each sample
 constexpr int64_t kLeastTiles = 4;       // of each sample: below, estimates would be worth little
 constexpr double kDearConv = 0.06;       // relative to exact attention: beyond, fitting one costs too much of planning
-constexpr double kDearSelection = 0.3;   // relative to exact attention: screening then costs less
+constexpr double kLikelySaving = 0.25;   // of what separates a selection's cost from the least one's, by trying another
+constexpr double kFastestFall = 0.5;     // of errors, from one selection to the next: docs/adaptive.md
 constexpr double kBudgetMargin = 0.9;    // of a budget: pairs are counted on sampled rows
 constexpr double kMargin = 0.85;         // a choice must meet this much of the tolerance on the rows it is chosen by
 constexpr uint64_t kStream = 0x616461;   // of random numbers, plus the head's number
@@ -141,10 +143,8 @@ class HeadChooser {
   Trial on_choosing_rows(const HeadChoice& choice) { return trials_.attempt(choice, trials_.sample().choosing); }
 
   // With strict causality the rows that are chosen by are others than those that are chosen for.
-  bool meets(const Trial& trial) const {
-    const double margin = in_.request.strict_causal ? kMargin / 2 : kMargin;
-    return trial.errors.relative() <= margin * *in_.request.tol;
-  }
+  double most_error() const { return (in_.request.strict_causal ? kMargin / 2 : kMargin) * *in_.request.tol; }
+  bool meets(const Trial& trial) const { return trial.errors.relative() <= most_error(); }
 
   bool meets_on_fresh_rows(const HeadChoice& choice) {
     return trials_.attempt(choice, trials_.sample().fresh).errors.relative() <= *in_.request.tol;
@@ -152,18 +152,23 @@ class HeadChooser {
 
   bool may_plan_on() const { return trials_.spent_pairs() - spent_before_ < kPlanningShare * pairs_; }
 
-  // The least selection first, then the range of the others is halved.
+  // The least selection first, then the range of the others is halved, as long as that may save more than it takes.
   std::optional<Candidate> cheapest_selected() {
     const std::vector<HeadChoice> list = selections(in_.request.parts, heavy_);
+    const double dear = screens() ? trials_.logit_cost() : 1;  // what takes its place costs as much at least
     std::optional<Candidate> best;
+    double least_cost = 0;
     for (size_t low = 0, high = list.size(), next = 0; low < high && may_plan_on(); next = (low + high) / 2) {
-      const Trial trial = on_choosing_rows(list[next]);
-      const bool met = meets(trial);
-      if (met && trial.cost < 1) best = Candidate{list[next], trial.cost};
-      if (met || trial.cost > kDearSelection) {
+      const Trial trial = trials_.attempt(list[next], trials_.sample().choosing, most_error());
+      if (next == 0) least_cost = trial.cost;
+      if (meets(trial)) {
+        if (trial.cost < 1) best = Candidate{list[next], trial.cost};
+        if (trial.cost * static_cast<double>(trial.pairs) > kLikelySaving * (trial.cost - least_cost) * pairs_) break;
         high = next;
       } else {
         low = next + 1;
+        const double reach = std::pow(kFastestFall, list.size() - low) * trial.errors.relative();
+        if (trial.cost > dear || reach > most_error()) break;
       }
     }
     const double conv_cost = trials_.conv_pairs() / pairs_;

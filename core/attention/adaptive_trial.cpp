@@ -13,6 +13,7 @@ namespace subquad::attention {
 namespace {
 
 constexpr double kConvPairs = 36;  // exact pairs that a row's conv far field costs per doubling of their number: docs/adaptive.md
+constexpr size_t kStride = 4;      // tiles that lie between one and the next that is tried
 
 }  // namespace
 
@@ -48,13 +49,13 @@ const T* HeadTrials<T>::exact_row(int64_t row) const {
 }
 
 template <class T>
-Trial HeadTrials<T>::attempt(const HeadChoice& choice, const std::vector<SampleTile>& tiles) {
+Trial HeadTrials<T>::attempt(const HeadChoice& choice, const std::vector<SampleTile>& tiles, double most) {
   prepare(choice);
   Trial trial;
   if (choice.kind == HeadKind::screened) {
     attempt_rows(choice, tiles, trial);
   } else {
-    attempt_tiles(choice, tiles, trial);
+    attempt_tiles(choice, tiles, most, trial);
   }
   return trial;
 }
@@ -99,20 +100,18 @@ void HeadTrials<T>::attempt_rows(const HeadChoice& choice, const std::vector<Sam
   spent_ += static_cast<double>(count * low_.visible(rows.back())) * trial.cost;
 }
 
-// Tiles whole: what is selected is selected for all rows of a tile.
+// Tiles whole: what is selected is selected for all rows of a tile. Those from all over the sequence come first.
 template <class T>
-void HeadTrials<T>::attempt_tiles(const HeadChoice& choice, const std::vector<SampleTile>& tiles, Trial& trial) {
+void HeadTrials<T>::attempt_tiles(const HeadChoice& choice, const std::vector<SampleTile>& tiles, double most, Trial& trial) {
   if (choice.conv) take_far_rows(rows_of(tiles));
-  for (const SampleTile& tile : tiles) {
-    std::vector<int64_t> rows(static_cast<size_t>(tile.count));
-    std::iota(rows.begin(), rows.end(), tile.first);
-    pass_.begin(in_.low.kernels(), low_, rows.data(), tile.count);
-    pass_.run(keys_, choice, [](int64_t, int64_t) {});
-    trial.counts.join(pass_.counts());
-    trial.errors.add_tile();
-    for (const int64_t row : tile.rows) add_error(row, row - tile.first, trial.errors);
-    for (const int64_t row : rows) trial.pairs += low_.visible(row);
-    in_.monitor.advance(0);
+  const std::vector<double> norms = exact(tiles).norm;
+  const double allowed = most * most * std::accumulate(norms.begin(), norms.end(), 0.0);
+  double error = 0;
+  for (size_t first = 0; first < kStride; ++first) {
+    for (size_t t = first; t < tiles.size() && !(error > allowed); t += kStride) {
+      attempt_tile(choice, tiles[t], trial);
+      error += trial.errors.error.back();
+    }
   }
   const double all = std::max<double>(static_cast<double>(trial.pairs), 1);
   trial.computed = static_cast<double>(trial.counts.pairs.computed) / all;
@@ -121,6 +120,19 @@ void HeadTrials<T>::attempt_tiles(const HeadChoice& choice, const std::vector<Sa
                all;
   spent_ += all * trial.cost;
   far_rows_.clear();
+}
+
+template <class T>
+void HeadTrials<T>::attempt_tile(const HeadChoice& choice, const SampleTile& tile, Trial& trial) {
+  std::vector<int64_t> rows(static_cast<size_t>(tile.count));
+  std::iota(rows.begin(), rows.end(), tile.first);
+  pass_.begin(in_.low.kernels(), low_, rows.data(), tile.count);
+  pass_.run(keys_, choice, [](int64_t, int64_t) {});
+  trial.counts.join(pass_.counts());
+  trial.errors.add_tile();
+  for (const int64_t row : tile.rows) add_error(row, row - tile.first, trial.errors);
+  for (const int64_t row : rows) trial.pairs += low_.visible(row);
+  in_.monitor.advance(0);
 }
 
 template <class T>

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <vector>
 
@@ -42,8 +43,9 @@ class HeadTrials {
   void take(RowSample sample);
   const RowSample& sample() const { return sample_; }
 
-  // Runs a candidate on some of the sampled tiles.
-  Trial attempt(const HeadChoice& choice, const std::vector<SampleTile>& tiles);
+  // Runs a candidate on some of the sampled tiles; not on all of them where those before already make it err by more than `most`.
+  Trial attempt(const HeadChoice& choice, const std::vector<SampleTile>& tiles,
+                double most = std::numeric_limits<double>::infinity());
   // What exact attention does on them: no error.
   TileErrors exact(const std::vector<SampleTile>& tiles) const;
 
@@ -60,7 +62,8 @@ class HeadTrials {
  private:
   void prepare(const HeadChoice& choice);
   void attempt_rows(const HeadChoice& choice, const std::vector<SampleTile>& tiles, Trial& trial);
-  void attempt_tiles(const HeadChoice& choice, const std::vector<SampleTile>& tiles, Trial& trial);
+  void attempt_tiles(const HeadChoice& choice, const std::vector<SampleTile>& tiles, double most, Trial& trial);
+  void attempt_tile(const HeadChoice& choice, const SampleTile& tile, Trial& trial);
   void take_far_rows(const std::vector<int64_t>& rows);
   void add_error(int64_t row, int64_t r, TileErrors& errors);
   const T* exact_row(int64_t row) const;
