@@ -5,8 +5,12 @@ keys, `info` describes the library and the machine. A `Plan` is what was decided
 makes it. A `ConvBasis` holds logits whose columns, as functions of the lag, change at few places, and attends with them in close to
 linear time; `conv_basis_recover` and `conv_basis_fit` find one. `attention_loss` is a layer to train. `sparsify` chooses few columns
 of a matrix that stand for all in softmax attention, and measures how well, as a `Sparsifier`; `leverage_scores` are the columns'
-importance. Arrays are NumPy arrays of float32 or float64 with any strides, and may be sparse matrices of SciPy where columns are
-chosen; errors are `SubquadError`. The C header `subquad.h` is the reference manual of the library underneath.
+importance.
+
+Arrays are of float32 or float64 with any strides, on the CPU: NumPy's, or tensors of libraries that speak DLPack, such as torch and JAX,
+which are read where they lie. Kinds may be mixed. A call returns new arrays in the kind of the first array among its arguments, q for
+`attention`; what takes no array returns NumPy's. `out` lets a call fill arrays that are there. Where columns are chosen, matrices may be
+sparse ones of SciPy. Errors are `SubquadError`. The C header `subquad.h` is the reference manual of the library underneath.
 """
 
 from ._adaptive import plan

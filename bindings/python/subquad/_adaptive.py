@@ -5,23 +5,22 @@ from __future__ import annotations  # signatures show short names
 from collections.abc import Iterable, Sequence
 from functools import partial
 
-import numpy as np
-import numpy.typing as npt
-
-from ._arrays import FloatArray, View, optional_view, view
+from ._arrays import View, optional_view, view
 from ._context import borrow
 from ._library import raw
 from ._options import options
 from ._plan import Plan
 from ._report import new_report
 from ._settings import as_key_ranges, explain_keywords, lag_bias_view
+from ._tensors import Tensor, takes_tensors
 
 
 @explain_keywords
+@takes_tensors
 def plan(
-    q: FloatArray,
-    k: FloatArray,
-    v: FloatArray | None = None,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor | None = None,
     *,
     tol: float | None = None,
     budget: float | None = None,
@@ -30,9 +29,9 @@ def plan(
     causal: bool = False,
     causal_offset: int | None = None,
     scale: float | None = None,
-    lag_bias: FloatArray | None = None,
+    lag_bias: Tensor | None = None,
     lag_min: int = 0,
-    key_ranges: npt.NDArray[np.int64] | Sequence[tuple[int, int]] | None = None,
+    key_ranges: Tensor | Sequence[tuple[int, int]] | None = None,
     key_offset: int = 0,
     strict_causal: bool = False,
     seed: int = 0,

@@ -17,6 +17,8 @@ DTYPES = {np.dtype(dtype.name.lower()): dtype.value for dtype in Dtype}
 
 def ndarray(name: str, array: object, wanted: str = "a numpy.ndarray") -> npt.NDArray[Any]:
     """The array itself where it is one; `name` is what errors call it, `wanted` what might be given."""
+    if type(array) is np.ndarray:
+        return array
     if array is None:
         raise error(Status.ERR_NULL, f"{name} is None, not {wanted}")
     if not isinstance(array, np.ndarray):
@@ -59,12 +61,33 @@ def empty(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> FloatArray
         raise error(code, f"{name} of shape {shape} and dtype {dtype} could not be allocated") from cause
 
 
+def memory(
+    address: int, shape: tuple[int, ...], dtype: np.dtype[Any], *, strides: tuple[int, ...] | None = None, keep: object = None
+) -> npt.NDArray[Any]:
+    """An array over memory that may be written; it keeps what holds the memory alive."""
+    return np.asarray(
+        _Memory({"version": 3, "data": (address, False), "shape": shape, "strides": strides, "typestr": dtype.str}, keep)
+    )
+
+
+class _Memory:
+    """What NumPy makes an array of, and refers to from then on."""
+
+    __slots__ = ("__array_interface__", "_keep")
+
+    def __init__(self, interface: dict[str, Any], keep: object) -> None:
+        self.__array_interface__ = interface
+        self._keep = keep
+
+
 def _strides(name: str, array: npt.NDArray[Any]) -> tuple[int, ...]:
-    size = array.itemsize
-    uneven = [axis for axis, stride in enumerate(array.strides) if stride % size]
-    if uneven and any(array.shape[axis] > 1 for axis in uneven):
+    size, strides, uneven = array.itemsize, [], False
+    for stride in array.strides:  # plain loops: short calls spend their time here
+        strides.append(stride // size)
+        uneven = uneven or stride % size != 0
+    if uneven and any(extent > 1 and stride % size for extent, stride in zip(array.shape, array.strides, strict=True)):
         raise error(Status.ERR_STRIDE, f"{name} has strides {array.strides} in bytes, not multiples of its item size {size}")
-    return tuple([stride // size for stride in array.strides])  # where an extent is 1, the rounding down does not matter
+    return tuple(strides)  # where an extent is 1, the rounding down does not matter
 
 
 def _dtype_error(name: str, dtype: np.dtype[Any]) -> SubquadError:

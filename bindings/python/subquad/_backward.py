@@ -3,73 +3,83 @@
 from __future__ import annotations  # signatures show short names
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal, NamedTuple, Unpack, overload
+from typing import Any, Generic, Literal, NamedTuple, Unpack, overload
 
-import numpy as np
-import numpy.typing as npt
-
-from ._arrays import FloatArray, empty, optional_view, view
+from ._arrays import optional_view, view
 from ._context import borrow
 from ._library import raw
 from ._options import options
+from ._outputs import Outputs, Outs
 from ._report import Report, new_report, read_report
 from ._settings import Settings, as_key_ranges, chosen_method, explain_keywords, lag_bias_view
+from ._tensors import Kind, Tensor, takes_tensors
 
 
-class Gradients(NamedTuple):
-    """Gradients shaped like q, k, v and lag_bias; d_lag_bias is None where there is no lag_bias, and for other methods than "exact"."""
+class Gradients(NamedTuple, Generic[Kind]):
+    """Gradients shaped like q, k, v and lag_bias; d_lag_bias is None where there is no lag_bias, and for other methods than "exact".
 
-    dq: FloatArray
-    dk: FloatArray
-    dv: FloatArray
-    d_lag_bias: FloatArray | None = None
+    >>> import numpy as np
+    >>> import subquad
+    >>> q, k, v = np.zeros((3, 2)), np.zeros((4, 2)), np.zeros((4, 5))
+    >>> o, lse = subquad.attention(q, k, v, return_lse=True)
+    >>> gradients = subquad.attention_backward(q, k, v, o, lse, o)
+    >>> [getattr(array, "shape", None) for array in gradients]
+    [(3, 2), (4, 2), (4, 5), None]
+    """
+
+    dq: Kind
+    dk: Kind
+    dv: Kind
+    d_lag_bias: Kind | None = None
 
 
 class BackwardSettings(Settings, total=False):
     """Types of the keyword arguments of `attention_backward`."""
 
     backward: str | None
+    out: Outs
 
 
 @overload
 def attention_backward(
-    q: FloatArray,
-    k: FloatArray,
-    v: FloatArray,
-    o: FloatArray,
-    lse: FloatArray,
-    d_o: FloatArray,
+    q: Kind,
+    k: Tensor,
+    v: Tensor,
+    o: Tensor,
+    lse: Tensor,
+    d_o: Tensor,
     *,
     return_report: Literal[False] = False,
     **settings: Unpack[BackwardSettings],
-) -> Gradients: ...
+) -> Gradients[Kind]: ...
 @overload
 def attention_backward(
-    q: FloatArray,
-    k: FloatArray,
-    v: FloatArray,
-    o: FloatArray,
-    lse: FloatArray,
-    d_o: FloatArray,
+    q: Kind,
+    k: Tensor,
+    v: Tensor,
+    o: Tensor,
+    lse: Tensor,
+    d_o: Tensor,
     *,
     return_report: Literal[True],
     **settings: Unpack[BackwardSettings],
-) -> tuple[Gradients, Report]: ...
+) -> tuple[Gradients[Kind], Report]: ...
 @explain_keywords
+@takes_tensors
 def attention_backward(
-    q: FloatArray,
-    k: FloatArray,
-    v: FloatArray,
-    o: FloatArray,
-    lse: FloatArray,
-    d_o: FloatArray,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    o: Tensor,
+    lse: Tensor,
+    d_o: Tensor,
     *,
     causal: bool = False,
     causal_offset: int | None = None,
     scale: float | None = None,
-    lag_bias: FloatArray | None = None,
+    lag_bias: Tensor | None = None,
     lag_min: int = 0,
-    key_ranges: npt.NDArray[np.int64] | Sequence[tuple[int, int]] | None = None,
+    key_ranges: Tensor | Sequence[tuple[int, int]] | None = None,
     key_offset: int = 0,
     method: str | None = None,
     backward: str | None = None,
@@ -84,6 +94,7 @@ def attention_backward(
     estimate: str | None = None,
     parts: Iterable[str] | None = None,
     check_finite: bool = True,
+    out: Outs = None,
     return_report: bool = False,
     threads: int | None = None,
 ) -> Any:
@@ -104,6 +115,9 @@ def attention_backward(
 
     With tol or budget, or method "auto", the plan is made again, which takes the same seed, and the rest is `Plan.backward`: who has the
     plan should call that. d_lag_bias is None here too.
+
+    out is a tuple of arrays to fill and return, for dq, dk, dv and d_lag_bias in this order, with None for those to be new; `Gradients` are
+    one too. They must not overlap an input or each other. New ones are of q's kind.
 
     Returns `Gradients`, or with return_report a tuple of those and a `Report`. Time is about 2.5 times that of `attention`, memory
     O(n). The same bits for any number of threads; the GIL is released meanwhile, and Ctrl-C ends the call.
@@ -131,13 +145,9 @@ def attention_backward(
         optional_view("key_ranges", ranges),
     ]
     views += [view("o", o, 2), view("lse", lse), view("d_o", d_o, 2)]
-    gradients = Gradients(
-        dq=empty("dq", q.shape, q.dtype),
-        dk=empty("dk", k.shape, q.dtype),
-        dv=empty("dv", v.shape, q.dtype),
-        d_lag_bias=empty("d_lag_bias", lag_bias.shape, q.dtype) if lag_bias is not None and method in (None, "exact") else None,
-    )
-    views += [optional_view(name, array) for name, array in gradients._asdict().items()]
+    bias_shape = lag_bias.shape if lag_bias is not None and method in (None, "exact") else None
+    shapes = {"dq": q.shape, "dk": k.shape, "dv": v.shape, "d_lag_bias": bias_shape}
+    filled = Outputs(out, q.dtype, shapes, alone=False)
     chosen = options(
         causal=causal,
         causal_offset=causal_offset,
@@ -158,6 +168,7 @@ def attention_backward(
         parts=parts,
         check_finite=check_finite,
     )
-    with chosen as settings, new_report() as report, borrow(threads) as context:
-        raw.subquad_attention_backward(context, settings, *views, report)
+    with chosen as settings, new_report() as report, borrow(threads) as context, filled:
+        raw.subquad_attention_backward(context, settings, *views, *filled.views, report)
+        gradients = Gradients(*filled.arrays)
         return (gradients, read_report(report)) if return_report else gradients

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ._arrays import FloatArray, ndarray
+from ._arrays import FloatArray, memory, ndarray
 from ._constants import Status
+from ._dlpack import as_numpy, is_tensor
 from ._errors import error
 from ._scalars import integer
 
@@ -62,7 +63,7 @@ def column_blocks(
 
     blocks         A function of (first, last) that returns the columns first .. last - 1, as an array [rows, last - first]; or a function
                    of no argument that returns a new iterator over consecutive blocks [rows, any number], `columns` columns in all.
-                   Blocks are NumPy arrays of the dtype, with any strides.
+                   Blocks are arrays of the dtype, NumPy's or other tensors on the CPU, with any strides.
     dtype          float32 or float64.
     block_columns  The most columns to ask for at once; about 8 MiB of them unless given. An iterator's blocks are as wide as it likes.
 
@@ -116,14 +117,14 @@ class BlockReader:
     """Reads blocks for one call of the library, which calls it with (first, count, address) to have them written there."""
 
     def __init__(self, function: Callable[..., Any], shape: tuple[int, int], dtype: np.dtype[Any]) -> None:
-        self.failed = False
+        self.failed: bool = False
         self._function = function
         self._rows, self._columns = shape
         self._dtype = dtype
 
     def __call__(self, first: int, count: int, address: int) -> None:
         try:
-            self._read(first, first + count, np.asarray(_Memory(address, (count, self._rows), self._dtype)).T)
+            self._read(first, first + count, memory(address, (count, self._rows), self._dtype).T)
         except BaseException:
             self.failed = True
             raise
@@ -133,7 +134,7 @@ class BlockReader:
 
     def _checked(self, name: str, block: object, columns: int | None = None) -> FloatArray:
         """A block that the function gave, of so many columns where that is not its own choice."""
-        array = ndarray(name, block)
+        array = ndarray(name, as_numpy(name, block) if is_tensor(block) else block)
         if array.dtype != self._dtype:
             raise error(Status.ERR_DTYPE, f"{name} is {array.dtype}, not {self._dtype} as dtype says")
         if array.ndim != 2 or array.shape[0] != self._rows or columns not in (None, array.shape[1]):
@@ -196,10 +197,3 @@ class IteratorReader(BlockReader):
         low, high = max(first, self._begin), min(last, self._end)
         if low < high:
             target[:, low - first : high - first] = self._block[:, low - self._begin : high - self._begin]
-
-
-class _Memory:
-    """Memory of the library's that NumPy may write."""
-
-    def __init__(self, address: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        self.__array_interface__ = {"version": 3, "data": (address, False), "shape": shape, "typestr": dtype.str}

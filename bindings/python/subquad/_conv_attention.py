@@ -2,16 +2,26 @@
 
 from __future__ import annotations  # signatures show short names
 
-from typing import Any, Literal, Unpack, overload
+from typing import Any, Literal, TypedDict, Unpack, overload
 
-from ._arrays import FloatArray, View, empty, optional_view, view, writable_view
+from ._arrays import view
 from ._backward import Gradients
 from ._context import borrow
-from ._conv_matrix import ConvMatrix, MultiplySettings, ProductSettings
-from ._errors import naming
+from ._conv_matrix import ConvMatrix, ProductSettings
 from ._library import raw
 from ._options import options
+from ._outputs import Out, Outputs, Outs
 from ._report import Report, new_report, read_report
+from ._tensors import Kind, Tensor, takes_tensors
+
+
+class ConvApplySettings(TypedDict, total=False):
+    """Types of the keyword arguments of `ConvBasis.apply`."""
+
+    strict_causal: bool
+    check_finite: bool
+    out: Out
+    threads: int | None
 
 
 class ConvLogits(ConvMatrix):
@@ -20,46 +30,47 @@ class ConvLogits(ConvMatrix):
     @overload
     def apply(
         self,
-        v: FloatArray,
+        v: Kind,
         *,
         return_lse: Literal[False] = False,
         return_report: Literal[False] = False,
-        **settings: Unpack[MultiplySettings],
-    ) -> FloatArray: ...
+        **settings: Unpack[ConvApplySettings],
+    ) -> Kind: ...
     @overload
     def apply(
         self,
-        v: FloatArray,
+        v: Kind,
         *,
         return_lse: Literal[True],
         return_report: Literal[False] = False,
-        **settings: Unpack[MultiplySettings],
-    ) -> tuple[FloatArray, FloatArray]: ...
+        **settings: Unpack[ConvApplySettings],
+    ) -> tuple[Kind, Kind]: ...
     @overload
     def apply(
         self,
-        v: FloatArray,
+        v: Kind,
         *,
         return_lse: Literal[False] = False,
         return_report: Literal[True],
-        **settings: Unpack[MultiplySettings],
-    ) -> tuple[FloatArray, Report]: ...
+        **settings: Unpack[ConvApplySettings],
+    ) -> tuple[Kind, Report]: ...
     @overload
     def apply(
         self,
-        v: FloatArray,
+        v: Kind,
         *,
         return_lse: Literal[True],
         return_report: Literal[True],
-        **settings: Unpack[MultiplySettings],
-    ) -> tuple[FloatArray, FloatArray, Report]: ...
+        **settings: Unpack[ConvApplySettings],
+    ) -> tuple[Kind, Kind, Report]: ...
+    @takes_tensors
     def apply(
         self,
-        v: FloatArray,
+        v: Tensor,
         *,
         strict_causal: bool = False,
         check_finite: bool = True,
-        out: FloatArray | None = None,
+        out: Out = None,
         return_lse: bool = False,
         return_report: bool = False,
         threads: int | None = None,
@@ -70,7 +81,7 @@ class ConvLogits(ConvMatrix):
 
         v: [batch, H_v, n, d_v], leading extents of 1 may be left out, any strides; the heads of the basis are a multiple of H_v, and head
         h reads value head h // (heads // H_v). o: [batch, heads, n, d_v] and lse: [batch, heads, n], with as many dimensions as v, or as
-        the basis where that has more.
+        the basis where that has more; of v's kind.
 
         |o - o_exact| <= 1e-4 max|v[:,c]| in float32 for logits in [-80, 80], 1e-9 max|v[:,c]| in float64 for logits in [-600, 600],
         whatever H; of the order of round-off where logits vary little. lse is accurate to round-off. Output i depends on values j > i of
@@ -93,41 +104,36 @@ class ConvLogits(ConvMatrix):
         array([1., 2., 3., 4.])
         """
         handle = self._open()
-        views: list[View | None] = [view("v", v, 2)]
+        values = view("v", v, 2)
         leading = (self._batch, self._heads)[4 - max(v.ndim, len(self.shape)) :]
-        o = empty("o", (*leading, self._n, v.shape[-1]), v.dtype) if out is None else out
-        lse = empty("lse", (*leading, self._n), v.dtype) if return_lse else None
-        views += [writable_view("out", o), optional_view("lse", lse)]
+        shapes = {"o": (*leading, self._n, v.shape[-1]), "lse": (*leading, self._n) if return_lse else None}
+        filled = Outputs(out, v.dtype, shapes)
         chosen = options(strict_causal=strict_causal, check_finite=check_finite)
-        with chosen as settings, new_report() as report, borrow(threads) as context, naming("o", "o" if out is None else "out"):
-            raw.subquad_conv_basis_apply(context, settings, handle.pointer, *views, report)
-            results: list[FloatArray | Report] = [o]
-            if lse is not None:
-                results.append(lse)
-            if return_report:
-                results.append(read_report(report))
-        return tuple(results) if len(results) > 1 else o
+        with chosen as settings, new_report() as report, borrow(threads) as context, filled:
+            raw.subquad_conv_basis_apply(context, settings, handle.pointer, values, *filled.views, report)
+            return filled.results(report if return_report else None)
 
     @overload
     def apply_transposed(
-        self, x: FloatArray, *, return_report: Literal[False] = False, **settings: Unpack[ProductSettings]
-    ) -> FloatArray: ...
+        self, x: Kind, *, return_report: Literal[False] = False, **settings: Unpack[ProductSettings]
+    ) -> Kind: ...
     @overload
     def apply_transposed(
-        self, x: FloatArray, *, return_report: Literal[True], **settings: Unpack[ProductSettings]
-    ) -> tuple[FloatArray, Report]: ...
+        self, x: Kind, *, return_report: Literal[True], **settings: Unpack[ProductSettings]
+    ) -> tuple[Kind, Report]: ...
+    @takes_tensors
     def apply_transposed(
         self,
-        x: FloatArray,
+        x: Tensor,
         *,
         check_finite: bool = True,
-        out: FloatArray | None = None,
+        out: Tensor | None = None,
         return_report: bool = False,
         threads: int | None = None,
     ) -> Any:
         """The transpose of `apply`: y = A' D^-1 x, so that <x, apply(v)> = <y, v>.
 
-        x: [batch, heads, n, c] with the heads of the basis, or a vector of n entries where it has one; y is shaped like x. Where value
+        x: [batch, heads, n, c] with the heads of the basis, or a vector of n entries where it has one; y is like x. Where value
         heads are shared, sum y over the heads of each group.
 
         |y - y_exact| <= 1e-4 in float32 for logits in [-80, 80], 1e-9 in float64 for logits in [-600, 600], times the sum of the largest
@@ -146,41 +152,45 @@ class ConvLogits(ConvMatrix):
     @overload
     def backward(
         self,
-        q: FloatArray,
-        k: FloatArray,
-        v: FloatArray,
-        d_o: FloatArray,
+        q: Kind,
+        k: Tensor,
+        v: Tensor,
+        d_o: Tensor,
         *,
         scale: float | None = None,
         backward: str | None = None,
         check_finite: bool = True,
+        out: Outs = None,
         return_report: Literal[False] = False,
         threads: int | None = None,
-    ) -> Gradients: ...
+    ) -> Gradients[Kind]: ...
     @overload
     def backward(
         self,
-        q: FloatArray,
-        k: FloatArray,
-        v: FloatArray,
-        d_o: FloatArray,
+        q: Kind,
+        k: Tensor,
+        v: Tensor,
+        d_o: Tensor,
         *,
         scale: float | None = None,
         backward: str | None = None,
         check_finite: bool = True,
+        out: Outs = None,
         return_report: Literal[True],
         threads: int | None = None,
-    ) -> tuple[Gradients, Report]: ...
+    ) -> tuple[Gradients[Kind], Report]: ...
+    @takes_tensors
     def backward(
         self,
-        q: FloatArray,
-        k: FloatArray,
-        v: FloatArray,
-        d_o: FloatArray,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        d_o: Tensor,
         *,
         scale: float | None = None,
         backward: str | None = None,
         check_finite: bool = True,
+        out: Outs = None,
         return_report: bool = False,
         threads: int | None = None,
     ) -> Any:
@@ -196,7 +206,8 @@ class ConvLogits(ConvMatrix):
         of exact attention, from q and k alone; or None: the faster. Where the conditions of recovery hold, the rows of the first
         differ from those of the second by |dS~[i,:] - dS[i,:]|_1 <= 6 tanh(eps) |d_o[i,:]|_1 max|v|.
 
-        scale, check_finite, return_report and threads are as in `attention`; the report's `method` says what ran.
+        scale, check_finite, return_report and threads are as in `attention`, out as in `attention_backward`; the report's `method` says
+        what ran.
 
         Returns `Gradients`, whose d_lag_bias is None, or with return_report a tuple of those and a `Report`.
 
@@ -213,9 +224,10 @@ class ConvLogits(ConvMatrix):
         """
         handle = self._open()
         views = [view(name, array, 2) for name, array in (("q", q), ("k", k), ("v", v), ("d_o", d_o))]
-        gradients = Gradients(*(empty(f"d{name}", array.shape, q.dtype) for name, array in zip("qkv", (q, k, v), strict=True)))
-        views += [view(name, array) for name, array in zip(("dq", "dk", "dv"), gradients[:3], strict=True)]
+        shapes = {"dq": q.shape, "dk": k.shape, "dv": v.shape, "d_lag_bias": None}
+        filled = Outputs(out, q.dtype, shapes, alone=False)
         chosen = options(scale=scale, backward=backward, check_finite=check_finite)
-        with chosen as settings, new_report() as report, borrow(threads) as context:
-            raw.subquad_conv_basis_backward(context, settings, handle.pointer, *views, report)
+        with chosen as settings, new_report() as report, borrow(threads) as context, filled:
+            raw.subquad_conv_basis_backward(context, settings, handle.pointer, *views, *filled.views[:3], report)
+            gradients = Gradients(*filled.arrays)
             return (gradients, read_report(report)) if return_report else gradients

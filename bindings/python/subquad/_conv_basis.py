@@ -4,21 +4,23 @@ from __future__ import annotations  # signatures show short names
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Self
+from typing import Any, Self, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from ._arrays import FloatArray, empty, view
+from ._arrays import FloatArray, View, view
 from ._constants import Status
 from ._context import borrow
 from ._conv_attention import ConvLogits
 from ._errors import error, naming
 from ._library import raw
 from ._options import options
+from ._outputs import Outputs
 from ._report import Report
 from ._scalars import integer
 from ._settings import as_integers
+from ._tensors import Kind, Tensor, takes_tensors
 
 
 class ConvBasis(ConvLogits):
@@ -56,11 +58,12 @@ class ConvBasis(ConvLogits):
     array([ 3.,  2., 11.])
     """
 
+    @takes_tensors
     def __init__(
         self,
         *,
-        starts: npt.NDArray[np.int64] | Sequence[Any],
-        kernels: FloatArray,
+        starts: Tensor | Sequence[Any],
+        kernels: Tensor,
         cumulative: bool = False,
         check_finite: bool = True,
         threads: int | None = None,
@@ -72,7 +75,8 @@ class ConvBasis(ConvLogits):
         self._report: Report | None = None
 
     @classmethod
-    def from_dense(cls, h: FloatArray, *, check_finite: bool = True, threads: int | None = None) -> Self:
+    @takes_tensors
+    def from_dense(cls, h: Tensor, *, check_finite: bool = True, threads: int | None = None) -> Self:
         """The basis with the fewest bases of lower-triangular matrices h [batch, heads, n, n], exactly; at most n.
 
         A basis starts at each column that is not the one before it, cut. Takes up to twice the memory of h.
@@ -90,7 +94,8 @@ class ConvBasis(ConvLogits):
             return cls._of(partial(raw.subquad_conv_basis_from_dense, context, settings, matrices), h.shape[:-2])
 
     @classmethod
-    def toeplitz(cls, column: FloatArray, *, check_finite: bool = True, threads: int | None = None) -> Self:
+    @takes_tensors
+    def toeplitz(cls, column: Tensor, *, check_finite: bool = True, threads: int | None = None) -> Self:
         """The Toeplitz matrices with these first columns [batch, heads, n], k = 1: H[i,j] = column[i-j]. A stationary kernel.
 
         Raises `SubquadError` as `ConvBasis` does.
@@ -105,14 +110,15 @@ class ConvBasis(ConvLogits):
         view("column", column)
         if column.ndim > 3:
             raise error(Status.ERR_SHAPE, f"column has {column.ndim} dimensions, not 1 to 3")
-        starts = np.zeros((*column.shape[:-1], 1), np.int64)
+        kernels, starts = np.asarray(column)[..., None, :], np.zeros((*column.shape[:-1], 1), np.int64)
         with naming("kernels", "column"), naming(r"kernels\[((?:\d+, )*)0, (\d+)\]", r"column[\1\2]"):
-            return cls(starts=starts, kernels=column[..., None, :], cumulative=True, check_finite=check_finite, threads=threads)
+            return cls(starts=starts, kernels=kernels, cumulative=True, check_finite=check_finite, threads=threads)
 
     @classmethod
+    @takes_tensors
     def from_lag_bias(
         cls,
-        bias: FloatArray,
+        bias: Tensor,
         n: int | None = None,
         *,
         lag_min: int = 0,
@@ -124,6 +130,12 @@ class ConvBasis(ConvLogits):
         bias [heads, L] and lag_min are the lag_bias and lag_min of `attention`; n is L + lag_min unless given: all lags from 0 up.
 
         Raises `SubquadError` as `ConvBasis` does; ERR_VALUE where the table does not cover the lags 0 to n - 1.
+
+        >>> import numpy as np
+        >>> import subquad
+        >>> subquad.ConvBasis.from_lag_bias(np.array([[7.0, 0.0, -1.0]]), lag_min=-1).to_dense()
+        array([[[ 0.,  0.],
+                [-1.,  0.]]])
         """
         view("bias", bias, 2)
         if bias.ndim != 2:
@@ -136,7 +148,8 @@ class ConvBasis(ConvLogits):
                 Status.ERR_VALUE, f"bias covers lags {lowest} to {lowest + lags - 1}, but n = {count} has 0 to {count - 1}"
             )
         with naming("column", f"bias[:, {first}:{end}]"):
-            return cls.toeplitz(bias[:, first:end] if count > 0 else bias[:, :0], check_finite=check_finite, threads=threads)
+            column = np.asarray(bias)[:, first:end] if count > 0 else np.asarray(bias)[:, :0]
+            return cls.toeplitz(column, check_finite=check_finite, threads=threads)
 
     @classmethod
     def _of(cls, create: Callable[[], Any], leading: tuple[int, ...], report: Report | None = None) -> Self:
@@ -159,18 +172,30 @@ class ConvBasis(ConvLogits):
         raw.subquad_conv_basis_get(handle.pointer, None, view("starts", starts), None)
         return starts.reshape(*self._leading, self._bases)
 
-    def kernels(self, *, cumulative: bool = False) -> FloatArray:
-        """A new array [batch, heads, k, n] of the kernels b_r, or B_r with cumulative; zero where an entry has no meaning.
+    @overload
+    def kernels(self, *, cumulative: bool = False, out: None = None) -> FloatArray: ...
+    @overload
+    def kernels(self, *, cumulative: bool = False, out: Kind) -> Kind: ...
+    @takes_tensors
+    def kernels(self, *, cumulative: bool = False, out: object = None) -> Any:
+        """The kernels b_r [batch, heads, k, n], or B_r with cumulative; zero where an entry has no meaning. out is as in `attention`.
 
         Kernels are kept as B_r: increments are their differences, rounded once.
 
-        Raises `SubquadError`: ERR_MEMORY.
+        Raises `SubquadError`: ERR_MEMORY; ERR_SHAPE, ERR_DTYPE, ERR_STRIDE for out.
+
+        >>> import numpy as np
+        >>> import subquad
+        >>> basis = subquad.ConvBasis(starts=[0, 1], kernels=np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 0.0]]))
+        >>> basis.kernels(cumulative=True)
+        array([[1., 2., 3.],
+               [5., 7., 0.]])
         """
         handle = self._open()
-        kernels = empty("kernels", (self._batch, self._heads, self._bases, self._n), self._dtype)
-        with options(cumulative=cumulative) as settings:
-            raw.subquad_conv_basis_get(handle.pointer, settings, None, view("kernels", kernels))
-        return kernels.reshape(*self._leading, self._bases, self._n)
+        shape = (*self._leading, self._bases, self._n)
+        with Outputs(out, self._dtype, {"kernels": shape}) as filled, options(cumulative=cumulative) as settings:
+            raw.subquad_conv_basis_get(handle.pointer, settings, None, *map(_of_four_dimensions, filled.views))
+            return filled.results(None)
 
     def exp(self, *, threads: int | None = None) -> ConvBasis:
         """The exp transform: the basis of M * exp(H), M the lower triangle of ones; its kernels are exp(B_r) in cumulative form.
@@ -201,3 +226,12 @@ def _restore(kind: type[ConvBasis], starts: npt.NDArray[np.int64], kernels: Floa
     basis = kind(starts=starts, kernels=kernels, cumulative=True)
     basis._report = report
     return basis
+
+
+def _of_four_dimensions(view: View | None) -> View | None:
+    """With batch and heads of extent 1 where they are left out."""
+    if view is None:
+        return None
+    address, dtype, shape, strides = view
+    ones = 4 - len(shape)
+    return address, dtype, (1,) * ones + shape, (0,) * ones + strides

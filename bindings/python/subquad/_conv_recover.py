@@ -5,18 +5,20 @@ from __future__ import annotations  # signatures show short names
 from functools import partial
 from typing import Any
 
-from ._arrays import FloatArray, view
+from ._arrays import view
 from ._context import borrow
 from ._conv_basis import ConvBasis
 from ._handle import Handle
 from ._library import raw
 from ._options import options
 from ._report import new_report, read_report
+from ._tensors import Tensor, takes_tensors
 
 
+@takes_tensors
 def conv_basis_recover(
-    q: FloatArray,
-    k: FloatArray,
+    q: Tensor,
+    k: Tensor,
     *,
     bases: int,
     window: int,
@@ -58,9 +60,10 @@ def conv_basis_recover(
     return _found(raw.subquad_conv_basis_recover, q, k, chosen, threads)
 
 
+@takes_tensors
 def conv_basis_fit(
-    q: FloatArray,
-    k: FloatArray,
+    q: Tensor,
+    k: Tensor,
     *,
     bases: int | None = None,
     tol: float | None = None,
@@ -99,7 +102,7 @@ def conv_basis_fit(
     return _found(raw.subquad_conv_basis_fit, q, k, chosen, threads)
 
 
-def _found(function: Any, q: FloatArray, k: FloatArray, chosen: Handle, threads: int | None) -> ConvBasis:
+def _found(function: Any, q: Tensor, k: Tensor, chosen: Handle, threads: int | None) -> ConvBasis:
     """The basis that one of the functions (context, options, q, k, report) finds, with its report."""
     views = [view("q", q, 2), view("k", k, 2)]
     with chosen as settings, new_report() as report, borrow(threads) as context:

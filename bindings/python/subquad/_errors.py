@@ -13,15 +13,24 @@ class SubquadError(Exception):
     `code` is the `Status`, `name` its name ("ERR_SHAPE"). The text names the argument and its value. Errors of value and shape
     are also `ValueError`, of type and dtype `TypeError`, of memory `MemoryError`; an overflowing logit is an `OverflowError`,
     and what this version does not offer a `NotImplementedError`.
+
+    >>> import numpy as np
+    >>> import subquad
+    >>> try:
+    ...     subquad.attention(np.zeros((3, 2)), np.zeros((3, 4)), np.zeros((3, 2)))
+    ... except ValueError as failure:
+    ...     print(failure.name, failure.code == subquad.Status.ERR_SHAPE)
+    ERR_SHAPE True
     """
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(code, message)  # both are in args: the exception survives pickling
-        self.code = Status(code)
-        self.message = message
+        self.code: Status = Status(code)
+        self.message: str = message
 
     @property
     def name(self) -> str:
+        """The status code's name."""
         return self.code.name
 
     def __str__(self) -> str:
@@ -90,10 +99,15 @@ def library_error(code: int, message: str) -> SubquadError:
     return error(code, _RENAMED_OPTIONS.sub(r"\1", message))
 
 
+def renamed(failure: SubquadError, theirs: str, ours: str) -> SubquadError:
+    """An error of the library that calls an argument by its name here. theirs: a regular expression, ours what replaces it."""
+    return error(failure.code, re.sub(rf"\b{theirs}(?!\w)", ours, failure.message))
+
+
 @contextmanager
 def naming(theirs: str, ours: str) -> Iterator[None]:
-    """Let errors of the library call an argument by its name here. theirs: a regular expression, ours what replaces it."""
+    """Let errors of the library call an argument by its name here, as `renamed` does."""
     try:
         yield
     except SubquadError as failure:
-        raise error(failure.code, re.sub(rf"\b{theirs}(?!\w)", ours, failure.message)) from None
+        raise renamed(failure, theirs, ours) from None

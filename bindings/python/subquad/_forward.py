@@ -5,76 +5,75 @@ from __future__ import annotations  # signatures show short names
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, Unpack, overload
 
-import numpy as np
-import numpy.typing as npt
-
-from ._arrays import FloatArray, empty, optional_view, view, writable_view
+from ._arrays import optional_view, view
 from ._context import borrow
-from ._errors import naming
 from ._library import raw
 from ._options import options
-from ._report import Report, new_report, read_report
+from ._outputs import Out, Outputs
+from ._report import Report, new_report
 from ._settings import Settings, as_key_ranges, chosen_method, explain_keywords, lag_bias_view
+from ._tensors import Kind, Tensor, takes_tensors
 
 
 class ForwardSettings(Settings, total=False):
     """Types of the keyword arguments of `attention`."""
 
-    out: FloatArray | None
+    out: Out
 
 
 @overload
 def attention(
-    q: FloatArray,
-    k: FloatArray,
-    v: FloatArray,
+    q: Kind,
+    k: Tensor,
+    v: Tensor,
     *,
     return_lse: Literal[False] = False,
     return_report: Literal[False] = False,
     **settings: Unpack[ForwardSettings],
-) -> FloatArray: ...
+) -> Kind: ...
 @overload
 def attention(
-    q: FloatArray,
-    k: FloatArray,
-    v: FloatArray,
+    q: Kind,
+    k: Tensor,
+    v: Tensor,
     *,
     return_lse: Literal[True],
     return_report: Literal[False] = False,
     **settings: Unpack[ForwardSettings],
-) -> tuple[FloatArray, FloatArray]: ...
+) -> tuple[Kind, Kind]: ...
 @overload
 def attention(
-    q: FloatArray,
-    k: FloatArray,
-    v: FloatArray,
+    q: Kind,
+    k: Tensor,
+    v: Tensor,
     *,
     return_lse: Literal[False] = False,
     return_report: Literal[True],
     **settings: Unpack[ForwardSettings],
-) -> tuple[FloatArray, Report]: ...
+) -> tuple[Kind, Report]: ...
 @overload
 def attention(
-    q: FloatArray,
-    k: FloatArray,
-    v: FloatArray,
+    q: Kind,
+    k: Tensor,
+    v: Tensor,
     *,
     return_lse: Literal[True],
     return_report: Literal[True],
     **settings: Unpack[ForwardSettings],
-) -> tuple[FloatArray, FloatArray, Report]: ...
+) -> tuple[Kind, Kind, Report]: ...
 @explain_keywords
+@takes_tensors
 def attention(
-    q: FloatArray,
-    k: FloatArray,
-    v: FloatArray,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
     *,
     causal: bool = False,
     causal_offset: int | None = None,
     scale: float | None = None,
-    lag_bias: FloatArray | None = None,
+    lag_bias: Tensor | None = None,
     lag_min: int = 0,
-    key_ranges: npt.NDArray[np.int64] | Sequence[tuple[int, int]] | None = None,
+    key_ranges: Tensor | Sequence[tuple[int, int]] | None = None,
     key_offset: int = 0,
     method: str | None = None,
     bases: int | None = None,
@@ -88,7 +87,7 @@ def attention(
     estimate: str | None = None,
     parts: Iterable[str] | None = None,
     check_finite: bool = True,
-    out: FloatArray | None = None,
+    out: Out = None,
     return_lse: bool = False,
     return_report: bool = False,
     threads: int | None = None,
@@ -103,7 +102,7 @@ def attention(
     Shapes: q [batch, H_q, n_q, d], k [batch, H_kv, n_k, d], v [batch, H_kv, n_k, d_v], o [batch, H_q, n_q, d_v], lse [batch, H_q,
     n_q]. The batch, or batch and heads, may be left out in all of them. H_q is a multiple of H_kv; query head h reads key/value head
     h // (H_q // H_kv). Every extent but d may be 0. One dtype, float32 or float64, for all arrays; any strides; nothing is copied
-    where rows are contiguous.
+    where rows are contiguous. Arrays are NumPy's, or tensors on the CPU that speak DLPack (torch, JAX); results are of q's kind.
 
     causal         Query i sees only keys of lag >= 0.
     causal_offset  The position of query 0. Required for causal attention and for lag_bias where n_q != n_k; else 0.
@@ -133,7 +132,8 @@ def attention(
     bases, window, delta, eps
                    For "conv_basis": how its basis is found; see those two functions.
     check_finite   Look for NaN and infinities first. Without it they reach the output, and rows beside those that see them.
-    out            An array of o's shape and dtype to fill and return; it must not overlap an input.
+    out            An array of o's shape and dtype to fill and return, of any kind and strides; with return_lse also a tuple of two, for o
+                   and lse, with None for one to be new. They must not overlap an input or each other.
     return_lse     Return lse too.
     return_report  Return a `Report` too: method, pairs, seconds, threads, SIMD target, memory; and what was found and done, with tol
                    and budget for each head.
@@ -170,9 +170,8 @@ def attention(
         lag_bias_view(lag_bias),
         optional_view("key_ranges", ranges),
     ]
-    o = empty("o", (*q.shape[:-1], v.shape[-1]), q.dtype) if out is None else out
-    lse = empty("lse", q.shape[:-1], q.dtype) if return_lse else None
-    views += [writable_view("out", o), optional_view("lse", lse)]
+    shapes = {"o": (*q.shape[:-1], v.shape[-1]), "lse": q.shape[:-1] if return_lse else None}
+    filled = Outputs(out, q.dtype, shapes)
     chosen = options(
         causal=causal,
         causal_offset=causal_offset,
@@ -192,11 +191,6 @@ def attention(
         parts=parts,
         check_finite=check_finite,
     )
-    with chosen as settings, new_report() as report, borrow(threads) as context, naming("o", "o" if out is None else "out"):
-        raw.subquad_attention(context, settings, *views, report)
-        results: list[FloatArray | Report] = [o]
-        if lse is not None:
-            results.append(lse)
-        if return_report:
-            results.append(read_report(report))
-    return tuple(results) if len(results) > 1 else o
+    with chosen as settings, new_report() as report, borrow(threads) as context, filled:
+        raw.subquad_attention(context, settings, *views, *filled.views, report)
+        return filled.results(report if return_report else None)

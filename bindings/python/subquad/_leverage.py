@@ -7,37 +7,68 @@ from typing import Any, Literal, overload
 import numpy as np
 import numpy.typing as npt
 
-from ._arrays import empty, view
+from ._arrays import FloatArray
+from ._column_blocks import ColumnBlocks
 from ._context import borrow
 from ._errors import naming
 from ._library import raw
 from ._matrix import Matrix, opened
 from ._options import sparsify_options
-from ._report import Report, new_report, read_report
+from ._outputs import Outputs
+from ._report import Report, new_report
+from ._sparse import SparseMatrix
+from ._tensors import Kind, Tensor, takes_tensors
 
 
 @overload
 def leverage_scores(
-    x: Matrix,
+    x: FloatArray | SparseMatrix | ColumnBlocks,
     *,
     method: Literal["exact", "sketch"] | None = None,
     delta: float = 0.01,
     seed: int = 0,
     check_finite: bool = True,
+    out: Tensor | None = None,
     return_report: Literal[False] = False,
     threads: int | None = None,
 ) -> npt.NDArray[np.float64]: ...
 @overload
 def leverage_scores(
-    x: Matrix,
+    x: FloatArray | SparseMatrix | ColumnBlocks,
     *,
     method: Literal["exact", "sketch"] | None = None,
     delta: float = 0.01,
     seed: int = 0,
     check_finite: bool = True,
+    out: Tensor | None = None,
     return_report: Literal[True],
     threads: int | None = None,
 ) -> tuple[npt.NDArray[np.float64], Report]: ...
+@overload
+def leverage_scores(
+    x: Kind,
+    *,
+    method: Literal["exact", "sketch"] | None = None,
+    delta: float = 0.01,
+    seed: int = 0,
+    check_finite: bool = True,
+    out: Tensor | None = None,
+    return_report: Literal[False] = False,
+    threads: int | None = None,
+) -> Kind: ...
+@overload
+def leverage_scores(
+    x: Kind,
+    *,
+    method: Literal["exact", "sketch"] | None = None,
+    delta: float = 0.01,
+    seed: int = 0,
+    check_finite: bool = True,
+    out: Tensor | None = None,
+    return_report: Literal[True],
+    threads: int | None = None,
+) -> tuple[Kind, Report]: ...
+@takes_tensors
 def leverage_scores(
     x: Matrix,
     *,
@@ -45,6 +76,7 @@ def leverage_scores(
     delta: float = 0.01,
     seed: int = 0,
     check_finite: bool = True,
+    out: Tensor | None = None,
     return_report: bool = False,
     threads: int | None = None,
 ) -> Any:
@@ -59,8 +91,9 @@ def leverage_scores(
     delta   See "sketch".
     seed    Of the sketch.
 
-    check_finite and threads are as in `attention`. Returns the scores, or with return_report (scores, report), whose `scores` says how they
-    were computed. The same bits for any number of threads; the GIL is released meanwhile, and Ctrl-C ends the call.
+    check_finite, out (of float64) and threads are as in `attention`. Returns the scores, of x's kind where that is an array, or with
+    return_report (scores, report), whose `scores` says how they were computed. The same bits for any number of threads; the GIL is released
+    meanwhile, and Ctrl-C ends the call.
 
     Raises `SubquadError`: ERR_SHAPE, ERR_DTYPE, ERR_STRIDE, ERR_SIZE, ERR_VALUE (indices of a sparse matrix out of order or range),
     ERR_NONFINITE (naming the first bad element), ERR_OVERFLOW (the squared norm of a row), ERR_MEMORY.
@@ -75,6 +108,7 @@ def leverage_scores(
     with naming("scores", "method"):
         chosen = sparsify_options(scores=method, delta=delta, seed=seed, check_finite=check_finite)
     with opened(x=x) as pointers, chosen as settings, new_report() as report, borrow(threads) as context:
-        scores = empty("scores", (x.shape[1],), np.dtype(np.float64))
-        raw.subquad_leverage_scores(context, settings, *pointers, view("scores", scores), report)
-        return (scores, read_report(report)) if return_report else scores
+        filled = Outputs(out, np.dtype(np.float64), {"scores": (x.shape[1],)})
+        with filled:
+            raw.subquad_leverage_scores(context, settings, *pointers, *filled.views, report)
+        return filled.results(report if return_report else None)

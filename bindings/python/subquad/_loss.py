@@ -4,11 +4,13 @@ from __future__ import annotations  # signatures show short names
 
 from typing import Any, Literal, TypedDict, Unpack, overload
 
-from ._arrays import FloatArray, empty, view
+from ._arrays import view
 from ._context import borrow
 from ._library import raw
 from ._options import options
+from ._outputs import Outputs
 from ._report import Report, new_report, read_report
+from ._tensors import Kind, Tensor, takes_tensors
 
 
 class LossSettings(TypedDict, total=False):
@@ -23,40 +25,42 @@ class LossSettings(TypedDict, total=False):
     eps: float
     seed: int
     check_finite: bool
+    out: Tensor | None
     threads: int | None
 
 
 @overload
 def attention_loss(
-    a1: FloatArray,
-    a2: FloatArray,
-    a3: FloatArray,
-    x: FloatArray,
-    y: FloatArray,
-    e: FloatArray,
+    a1: Kind,
+    a2: Tensor,
+    a3: Tensor,
+    x: Tensor,
+    y: Tensor,
+    e: Tensor,
     *,
     return_report: Literal[False] = False,
     **settings: Unpack[LossSettings],
-) -> tuple[float, FloatArray]: ...
+) -> tuple[float, Kind]: ...
 @overload
 def attention_loss(
-    a1: FloatArray,
-    a2: FloatArray,
-    a3: FloatArray,
-    x: FloatArray,
-    y: FloatArray,
-    e: FloatArray,
+    a1: Kind,
+    a2: Tensor,
+    a3: Tensor,
+    x: Tensor,
+    y: Tensor,
+    e: Tensor,
     *,
     return_report: Literal[True],
     **settings: Unpack[LossSettings],
-) -> tuple[float, FloatArray, Report]: ...
+) -> tuple[float, Kind, Report]: ...
+@takes_tensors
 def attention_loss(
-    a1: FloatArray,
-    a2: FloatArray,
-    a3: FloatArray,
-    x: FloatArray,
-    y: FloatArray,
-    e: FloatArray,
+    a1: Tensor,
+    a2: Tensor,
+    a3: Tensor,
+    x: Tensor,
+    y: Tensor,
+    e: Tensor,
     *,
     scale: float | None = None,
     method: str | None = None,
@@ -67,6 +71,7 @@ def attention_loss(
     eps: float = 0.0,
     seed: int = 0,
     check_finite: bool = True,
+    out: Tensor | None = None,
     return_report: bool = False,
     threads: int | None = None,
 ) -> Any:
@@ -76,14 +81,15 @@ def attention_loss(
 
     M the lower triangle of ones and D(x) the diagonal matrix of the row sums.
 
-    a1, a2, a3: [n, d]   x: [d, d]   y: [d, d_v]   e: [n, d_v], any strides, one dtype, float32 or float64.
+    a1, a2, a3: [n, d]   x: [d, d]   y: [d, d_v]   e: [n, d_v], any strides, one dtype, float32 or float64. grad_x is of a1's kind.
 
     scale     1 unless given.
     method    "exact", also the default, or "conv_basis": logits by `conv_basis_recover` with bases, window, delta and eps; by
               `conv_basis_fit` with bases and seed alone.
     backward  For "conv_basis": "conv_basis", "exact", or None, as in `ConvBasis.backward`.
 
-    check_finite, return_report and threads are as in `attention`. Returns (loss, grad_x), or with return_report (loss, grad_x, report).
+    out is an array of x's shape and dtype to fill with grad_x and return; check_finite, return_report and threads are as in `attention`.
+    Returns (loss, grad_x), or with return_report (loss, grad_x, report).
     The same bits for any number of threads; the GIL is released meanwhile, and Ctrl-C ends the call.
 
     Raises `SubquadError` as `attention` and `conv_basis_recover` do.
@@ -100,7 +106,7 @@ def attention_loss(
     """
     arrays = (("a1", a1), ("a2", a2), ("a3", a3), ("x", x), ("y", y), ("e", e))
     views = [view(name, array, 2) for name, array in arrays]
-    grad_x = empty("grad_x", x.shape, x.dtype)
+    filled = Outputs(out, x.dtype, {"grad_x": x.shape})
     chosen = options(
         scale=scale,
         method=method,
@@ -112,6 +118,7 @@ def attention_loss(
         seed=seed,
         check_finite=check_finite,
     )
-    with chosen as settings, new_report() as report, borrow(threads) as context:
-        loss = raw.subquad_attention_loss(context, settings, *views, view("grad_x", grad_x), report)
+    with chosen as settings, new_report() as report, borrow(threads) as context, filled:
+        loss = raw.subquad_attention_loss(context, settings, *views, *filled.views, report)
+        grad_x = filled.results(None)
         return (loss, grad_x, read_report(report)) if return_report else (loss, grad_x)

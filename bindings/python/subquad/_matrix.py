@@ -6,15 +6,16 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, TypeAlias
 
-from ._arrays import DTYPES, FloatArray, view
+from ._arrays import DTYPES, view
 from ._column_blocks import BlockReader, ColumnBlocks
 from ._errors import SubquadError, error, naming
 from ._handle import Handle
 from ._library import raw
 from ._sparse import SparseMatrix, is_sparse, scipy_words, sparse_view
+from ._tensors import Tensor
 
 #: What `sparsify` and its like take.
-Matrix: TypeAlias = FloatArray | SparseMatrix | ColumnBlocks
+Matrix: TypeAlias = Tensor | SparseMatrix | ColumnBlocks
 
 _WANTED = "a numpy.ndarray, a csc or csr matrix of scipy.sparse, or subquad.column_blocks"
 

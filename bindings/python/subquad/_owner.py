@@ -19,7 +19,17 @@ class Owner(Generic[H]):
         self._handle: H | None = handle
 
     def close(self) -> None:
-        """Release the memory now, or when the calls that use it in other threads have ended. Twice is as good as once."""
+        """Release the memory now, or when the calls that use it in other threads have ended. Twice is as good as once.
+
+        Raises nothing; later calls raise `SubquadError`: ERR_VALUE.
+
+        >>> import numpy as np
+        >>> import subquad
+        >>> basis = subquad.ConvBasis.toeplitz(np.ones(3))
+        >>> basis.close()
+        >>> basis
+        ConvBasis(shape=(3, 3), bases=1, dtype=float64, closed)
+        """
         self._handle = None  # calls hold a reference of their own, and the last one to go destroys the handle
 
     def __enter__(self) -> Self:

@@ -7,15 +7,16 @@ from typing import Any, Literal, NoReturn, TypedDict, Unpack, overload
 
 import numpy as np
 
-from ._arrays import DTYPES, FloatArray, empty, optional_view, view, writable_view
+from ._arrays import DTYPES, view
 from ._backward import Gradients
 from ._context import borrow
-from ._errors import naming
 from ._handle import Handle
 from ._library import raw
 from ._options import options
+from ._outputs import Out, Outputs, Outs
 from ._owner import Owner
 from ._report import Report, new_report, read_report
+from ._tensors import Kind, Tensor, takes_tensors
 
 _NUMPY = {code: dtype for dtype, code in DTYPES.items()}
 
@@ -24,7 +25,7 @@ class ApplySettings(TypedDict, total=False):
     """Types of the keyword arguments of `Plan.apply`."""
 
     check_finite: bool
-    out: FloatArray | None
+    out: Out
     threads: int | None
 
 
@@ -93,45 +94,46 @@ class Plan(Owner[Handle]):
     @overload
     def apply(
         self,
-        v: FloatArray,
+        v: Kind,
         *,
         return_lse: Literal[False] = False,
         return_report: Literal[False] = False,
         **settings: Unpack[ApplySettings],
-    ) -> FloatArray: ...
+    ) -> Kind: ...
     @overload
     def apply(
         self,
-        v: FloatArray,
+        v: Kind,
         *,
         return_lse: Literal[True],
         return_report: Literal[False] = False,
         **settings: Unpack[ApplySettings],
-    ) -> tuple[FloatArray, FloatArray]: ...
+    ) -> tuple[Kind, Kind]: ...
     @overload
     def apply(
         self,
-        v: FloatArray,
+        v: Kind,
         *,
         return_lse: Literal[False] = False,
         return_report: Literal[True],
         **settings: Unpack[ApplySettings],
-    ) -> tuple[FloatArray, Report]: ...
+    ) -> tuple[Kind, Report]: ...
     @overload
     def apply(
         self,
-        v: FloatArray,
+        v: Kind,
         *,
         return_lse: Literal[True],
         return_report: Literal[True],
         **settings: Unpack[ApplySettings],
-    ) -> tuple[FloatArray, FloatArray, Report]: ...
+    ) -> tuple[Kind, Kind, Report]: ...
+    @takes_tensors
     def apply(
         self,
-        v: FloatArray,
+        v: Tensor,
         *,
         check_finite: bool = True,
-        out: FloatArray | None = None,
+        out: Out = None,
         return_lse: bool = False,
         return_report: bool = False,
         threads: int | None = None,
@@ -139,7 +141,7 @@ class Plan(Owner[Handle]):
         """Attention as planned, o ~ D^-1 A v and lse ~ log of D's diagonal, with A and D as in `attention`.
 
         v: [batch, H_kv, n_k, d_v], of the plan's dtype, any strides, with as many dimensions as q. o: [batch, H_q, n_q, d_v], lse:
-        [batch, H_q, n_q].
+        [batch, H_q, n_q], of v's kind.
 
         Linear in v, but for the 8 bits in which values are kept where weights are. Output i does not change by a bit when values j that
         query i does not see do; but for conv far fields, where it changes by round-off of the values that share a transform.
@@ -162,51 +164,49 @@ class Plan(Owner[Handle]):
         handle = self._open()
         values = view("v", v, 2)
         (dtype, o_shape), (_, lse_shape), _, _ = raw.subquad_plan_describe(handle.pointer, v.shape[-1])
-        o = empty("o", o_shape, _NUMPY[dtype]) if out is None else out
-        lse = empty("lse", lse_shape, _NUMPY[dtype]) if return_lse else None
-        views = [values, writable_view("out", o), optional_view("lse", lse)]
+        shapes = {"o": o_shape, "lse": lse_shape if return_lse else None}
+        filled = Outputs(out, _NUMPY[dtype], shapes)
         chosen = options(check_finite=check_finite)
-        with chosen as settings, new_report() as report, borrow(threads) as context, naming("o", "o" if out is None else "out"):
-            raw.subquad_plan_apply(context, settings, handle.pointer, *views, report)
-            results: list[FloatArray | Report] = [o]
-            if lse is not None:
-                results.append(lse)
-            if return_report:
-                results.append(read_report(report))
-        return tuple(results) if len(results) > 1 else o
+        with chosen as settings, new_report() as report, borrow(threads) as context, filled:
+            raw.subquad_plan_apply(context, settings, handle.pointer, values, *filled.views, report)
+            return filled.results(report if return_report else None)
 
     @overload
     def backward(
         self,
-        v: FloatArray,
-        o: FloatArray,
-        lse: FloatArray,
-        d_o: FloatArray,
+        v: Kind,
+        o: Tensor,
+        lse: Tensor,
+        d_o: Tensor,
         *,
         check_finite: bool = True,
+        out: Outs = None,
         return_report: Literal[False] = False,
         threads: int | None = None,
-    ) -> Gradients: ...
+    ) -> Gradients[Kind]: ...
     @overload
     def backward(
         self,
-        v: FloatArray,
-        o: FloatArray,
-        lse: FloatArray,
-        d_o: FloatArray,
+        v: Kind,
+        o: Tensor,
+        lse: Tensor,
+        d_o: Tensor,
         *,
         check_finite: bool = True,
+        out: Outs = None,
         return_report: Literal[True],
         threads: int | None = None,
-    ) -> tuple[Gradients, Report]: ...
+    ) -> tuple[Gradients[Kind], Report]: ...
+    @takes_tensors
     def backward(
         self,
-        v: FloatArray,
-        o: FloatArray,
-        lse: FloatArray,
-        d_o: FloatArray,
+        v: Tensor,
+        o: Tensor,
+        lse: Tensor,
+        d_o: Tensor,
         *,
         check_finite: bool = True,
+        out: Outs = None,
         return_report: bool = False,
         threads: int | None = None,
     ) -> Any:
@@ -220,10 +220,10 @@ class Plan(Owner[Handle]):
         that are exact get exact gradients.
 
         v, o, lse: what `apply` was given and returned. d_o is shaped like o. Where query heads share a key/value head, dk and dv are
-        their sums. There is no gradient in lag_bias: d_lag_bias is None.
+        their sums. There is no gradient in lag_bias: d_lag_bias is None. All are of v's kind.
 
-        check_finite, return_report and threads are as in `attention`. The report is that of the plan, and `error_backward`: for each head
-        the relative Frobenius error of dq, estimated on sampled rows.
+        check_finite, return_report and threads are as in `attention`, out as in `attention_backward`. The report is that of the plan, and
+        `error_backward`: for each head the relative Frobenius error of dq, estimated on sampled rows.
 
         Returns `Gradients`, or with return_report a tuple of those and a `Report`.
 
@@ -238,10 +238,10 @@ class Plan(Owner[Handle]):
         """
         handle = self._open()
         views = [view("v", v, 2), view("o", o, 2), view("lse", lse), view("d_o", d_o, 2)]
-        shapes = {"dq": self._q_shape, "dk": self._k_shape, "dv": v.shape}
-        gradients = Gradients(*(empty(name, shape, self._dtype) for name, shape in shapes.items()))
-        views += [view(name, array) for name, array in zip(shapes, gradients, strict=False)]
+        shapes = {"dq": self._q_shape, "dk": self._k_shape, "dv": v.shape, "d_lag_bias": None}
+        filled = Outputs(out, self._dtype, shapes, alone=False)
         chosen = options(check_finite=check_finite)
-        with chosen as settings, new_report() as report, borrow(threads) as context:
-            raw.subquad_plan_backward(context, settings, handle.pointer, *views, report)
+        with chosen as settings, new_report() as report, borrow(threads) as context, filled:
+            raw.subquad_plan_backward(context, settings, handle.pointer, *views, *filled.views[:3], report)
+            gradients = Gradients(*filled.arrays)
             return (gradients, read_report(report)) if return_report else gradients

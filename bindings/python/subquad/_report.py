@@ -33,7 +33,17 @@ _OF_HEADS = [
 
 
 class Report(Mapping[str, Any]):
-    """What a call did, by key (see `subquad.h`, section 7): a number or text, or a list of them; keys without a value are absent."""
+    """What a call did, by key (see `subquad.h`, section 7): a number or text, or a list of them; keys without a value are absent.
+
+    Seconds are wall-clock, sizes in bytes. `print` shows a line for each key and, of several heads, for each head.
+
+    >>> import numpy as np
+    >>> import subquad
+    >>> q = np.zeros((3, 2))
+    >>> o, report = subquad.attention(q, q, q, causal=True, return_report=True)
+    >>> report["method"], report["pairs"], "tol" in report
+    ('exact', 6, False)
+    """
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -64,7 +74,13 @@ class Report(Mapping[str, Any]):
         return f"Report({self._text!r})"
 
     def json(self) -> str:
-        """The report as one JSON object."""
+        """The report as one JSON object.
+
+        >>> import json
+        >>> import subquad
+        >>> json.loads(subquad.info().json()) == dict(subquad.info())
+        True
+        """
         return self._text
 
 

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ParamSpec, TypedDict, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
-from ._arrays import FloatArray, View, optional_view
+from ._arrays import View, optional_view
 from ._constants import Status
 from ._errors import error
+from ._tensors import Tensor
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -21,9 +21,9 @@ class Settings(TypedDict, total=False):
     causal: bool
     causal_offset: int | None
     scale: float | None
-    lag_bias: FloatArray | None
+    lag_bias: Tensor | None
     lag_min: int
-    key_ranges: npt.NDArray[np.int64] | Sequence[tuple[int, int]] | None
+    key_ranges: Tensor | Sequence[tuple[int, int]] | None
     key_offset: int
     method: str | None
     bases: int | None

@@ -4,15 +4,16 @@ from __future__ import annotations  # signatures show short names
 
 from typing import Any, Literal, NamedTuple, TypedDict, Unpack, overload
 
-from ._arrays import FloatArray, empty, optional_view, view, writable_view
+from ._arrays import view
 from ._context import borrow
-from ._errors import naming
 from ._library import raw
 from ._matrix import Matrix, opened
 from ._options import sparsify_options
-from ._report import Report, new_report, read_report
+from ._outputs import Out, Outputs
+from ._report import Report, new_report
 from ._scalars import real
 from ._sparsified import Sparsified
+from ._tensors import Kind, Tensor, takes_tensors
 
 
 class SoftmaxError(NamedTuple):
@@ -31,7 +32,7 @@ class AttentionSettings(TypedDict, total=False):
     causal: bool
     causal_offset: int | None
     check_finite: bool
-    out: FloatArray | None
+    out: Out
     threads: int | None
 
 
@@ -66,6 +67,12 @@ class Sparsifier(Sparsified):
         """exp(2 e |scale| r): every entry of the softmax is within this factor of the true one, where `certificate` is "exact".
 
         Raises `SubquadError`: ERR_VALUE where scale is not finite; ERR_UNSET without a certificate.
+
+        >>> import numpy as np
+        >>> import subquad
+        >>> y = subquad.sparsify(np.eye(3), columns=3)  # all columns: e = 0 but for round-off
+        >>> round(y.ratio_bound(0.5), 9)
+        1.0
         """
         bound: float = raw.subquad_sparsifier_ratio_bound(self._open().pointer, real("scale", scale))
         return bound
@@ -73,48 +80,49 @@ class Sparsifier(Sparsified):
     @overload
     def attention(
         self,
-        v: FloatArray,
+        v: Kind,
         *,
         return_lse: Literal[False] = False,
         return_report: Literal[False] = False,
         **settings: Unpack[AttentionSettings],
-    ) -> FloatArray: ...
+    ) -> Kind: ...
     @overload
     def attention(
         self,
-        v: FloatArray,
+        v: Kind,
         *,
         return_lse: Literal[True],
         return_report: Literal[False] = False,
         **settings: Unpack[AttentionSettings],
-    ) -> tuple[FloatArray, FloatArray]: ...
+    ) -> tuple[Kind, Kind]: ...
     @overload
     def attention(
         self,
-        v: FloatArray,
+        v: Kind,
         *,
         return_lse: Literal[False] = False,
         return_report: Literal[True],
         **settings: Unpack[AttentionSettings],
-    ) -> tuple[FloatArray, Report]: ...
+    ) -> tuple[Kind, Report]: ...
     @overload
     def attention(
         self,
-        v: FloatArray,
+        v: Kind,
         *,
         return_lse: Literal[True],
         return_report: Literal[True],
         **settings: Unpack[AttentionSettings],
-    ) -> tuple[FloatArray, FloatArray, Report]: ...
+    ) -> tuple[Kind, Kind, Report]: ...
+    @takes_tensors
     def attention(
         self,
-        v: FloatArray,
+        v: Tensor,
         *,
         scale: float = 1.0,
         causal: bool = False,
         causal_offset: int | None = None,
         check_finite: bool = True,
-        out: FloatArray | None = None,
+        out: Out = None,
         return_lse: bool = False,
         return_report: bool = False,
         threads: int | None = None,
@@ -124,6 +132,7 @@ class Sparsifier(Sparsified):
             o = softmax(scale Y Y') v,   for a pair o = softmax(scale Y_q Y_k') v,   lse the logarithms of the rows' sums
 
         v: [n, d_v], for a pair [n_k, d_v], of Y's dtype, any strides. o: [n, d_v], for a pair [n_q, d_v]; lse: [n] or [n_q].
+        All are of v's kind.
         Time O(n^2 (m + d_v)), memory beyond the arrays O(n m).
 
         causal, causal_offset, check_finite, out, return_lse, return_report and threads are as in the function `attention`. scale is 1
@@ -141,21 +150,15 @@ class Sparsifier(Sparsified):
         True
         """
         handle = self._open()
-        views = [view("v", v, 2)]
+        values = view("v", v, 2)
         rows = self._shape[0] if self._query_rows < 0 else self._query_rows
-        o = empty("o", (rows, v.shape[1]), self._dtype) if out is None else out
-        lse = empty("lse", (rows,), self._dtype) if return_lse else None
-        arrays = [*views, writable_view("out", o), optional_view("lse", lse)]
+        filled = Outputs(out, self._dtype, {"o": (rows, v.shape[1]), "lse": (rows,) if return_lse else None})
         chosen = sparsify_options(scale=scale, causal=causal, causal_offset=causal_offset, check_finite=check_finite)
-        with chosen as settings, new_report() as report, borrow(threads) as context, naming("o", "o" if out is None else "out"):
-            raw.subquad_sparsifier_attention(context, settings, handle.pointer, *arrays, report)
-            results: list[FloatArray | Report] = [o]
-            if lse is not None:
-                results.append(lse)
-            if return_report:
-                results.append(read_report(report))
-        return tuple(results) if len(results) > 1 else o
+        with chosen as settings, new_report() as report, borrow(threads) as context, filled:
+            raw.subquad_sparsifier_attention(context, settings, handle.pointer, values, *filled.views, report)
+            return filled.results(report if return_report else None)
 
+    @takes_tensors
     def softmax_error(
         self,
         x: Matrix,

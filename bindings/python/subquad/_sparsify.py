@@ -11,8 +11,10 @@ from ._matrix import Matrix, opened
 from ._options import sparsify_options
 from ._report import new_report
 from ._sparsifier import Sparsifier
+from ._tensors import takes_tensors
 
 
+@takes_tensors
 def sparsify(
     x: Matrix,
     *,
@@ -71,6 +73,7 @@ def sparsify(
         return Sparsifier(partial(raw.subquad_sparsify, context, settings, *pointers, report), report, (x,))
 
 
+@takes_tensors
 def sparsify_pair(
     q: Matrix,
     k: Matrix,

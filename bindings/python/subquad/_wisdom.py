@@ -26,6 +26,13 @@ def import_wisdom(text: str) -> None:
     """Add wisdom that `export_wisdom` returned, in this process or another. FFTW shares it with all its users in the process.
 
     Raises `SubquadError`: ERR_VALUE when the text is not such wisdom, ERR_TYPE when it is no text.
+
+    >>> import subquad
+    >>> try:
+    ...     subquad.import_wisdom("not wisdom")
+    ... except ValueError as failure:
+    ...     print(failure.name)
+    ERR_VALUE
     """
     if not isinstance(text, str):
         raise error(Status.ERR_TYPE, f"text is of type {type(text).__name__}, not a text")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 import subquad
+from made_up_tensors import Memory, Tensor
 from reference import fill, inputs
 
 ROUNDS = 5
@@ -43,6 +44,15 @@ def backward(q, k, v):
 
 def merging(q, k, v):
     subquad.merge([q, k], [fill(1, 3), fill(2, 3)])
+
+
+def through_dlpack(q, k, v):
+    o, lse = subquad.attention(Tensor(q), k, Tensor(v), return_lse=True)
+    subquad.attention(q, Tensor(k, old=True), v, return_lse=True, out=(Tensor(o.array, old=True), lse))
+    with pytest.raises(NotImplementedError, match="CPU"):
+        subquad.attention(Tensor(q), Tensor(k, device=2), v)
+    with pytest.raises(NotImplementedError, match="from_dlpack"):
+        subquad.attention(Memory(q), k, v)
 
 
 def refused(q, k, v):
@@ -134,7 +144,7 @@ def raising_blocks(q, k, v):
 SPARSIFIERS = [sparsified, sparsified_sparse, sparsified_blocks, refused_sparsifier, raising_blocks]
 PLANS = [planned, refused_plan]
 BASES = [basis, refused_basis, recovered, loss]
-KINDS = [forward, backward, merging, refused, refused_options, about, *BASES, *PLANS, *SPARSIFIERS]
+KINDS = [forward, backward, merging, through_dlpack, refused, refused_options, about, *BASES, *PLANS, *SPARSIFIERS]
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc")
