@@ -6,6 +6,7 @@ import base64
 import html
 from collections.abc import Iterable, Sequence
 
+from ..plot._frontier import FLOOR
 from . import pictures, table
 from .measured import Measured
 
@@ -54,16 +55,16 @@ def _figures(measured: Measured) -> Iterable[str]:
         "Filled marks: the median head; hollow ones: 95 % of the heads are better. Times include all planning. "
         "The window is a pattern that is the same for every head: whatever its width, some heads are far off.",
     )
-    letters = ", ".join(f"{letter} {part}" for part, letter in pictures.PART_LETTERS.items())
     yield _figure(
         pictures.heads_map(measured),
         "What each head was given",
-        f"Darker: more pairs of query and key computed. Letters name the parts beyond the window: {letters}.",
+        "Darker: more pairs of query and key computed. Letters stand for the parts beyond the window, as explained below the map.",
     )
     yield _figure(
         pictures.calibration(measured),
         "Estimated against true error",
-        f"Points below the line of equality were underestimated. Errors under {pictures.FLOOR:g} are drawn at {pictures.FLOOR:g}.",
+        "Bars are 95 % intervals of the estimates. Marks below the line of equality were underestimated; those whose interval ends "
+        f"below the true error are triangles. Errors under {FLOOR:g} are drawn at {FLOOR:g}.",
     )
     heads = ", ".join(f"{head} of layer {layer}" for layer, head in measured.growth_heads)
     yield _figure(
