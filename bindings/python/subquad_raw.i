@@ -5,7 +5,8 @@
  *   subquad_array* _out   returned as a tuple (dtype, shape)
  *   const subquad_sparse* a tuple (offsets, indices, values, rows, columns, nonzeros, layout, dtype, index dtype, index base), the first
  *                         three addresses
- *   subquad_callback      True: the call looks for signals (Ctrl-C) while it runs; False: it does not
+ *   subquad_callback      True: the call looks for signals (Ctrl-C) while it runs; False: it does not; a callable: it looks for them, and
+ *                         calls that with the fraction done. Whoever sets it keeps it alive
  *   subquad_column_blocks a callable (first, count, address of the block); whoever makes the matrix keeps it alive */
 %module subquad_raw
 
@@ -135,6 +136,18 @@ static int32_t check_signals(void* user, double fraction) {
   (void)fraction;
   PyGILState_Release(state);
   return raised;
+}
+
+/* A subquad_callback: as check_signals, and tell the callable that user points to how much is done; cancel if it raised. */
+static int32_t tell_progress(void* user, double fraction) {
+  PyGILState_STATE state = PyGILState_Ensure();
+  PyObject* done = NULL;
+  int32_t failed;
+  if (!PyErr_Occurred() && PyErr_CheckSignals() == 0) done = PyObject_CallFunction((PyObject*)user, "d", fraction);
+  failed = !done;
+  Py_XDECREF(done);
+  PyGILState_Release(state);
+  return failed;
 }
 
 /* A subquad_column_blocks: let the callable that user points to write a block, and cancel if it raised. Its exception stays pending as
@@ -267,8 +280,9 @@ HANDLE(subquad_sparsifier)
 }
 
 %typemap(in) (subquad_callback callback, void* user) {
-  $1 = PyObject_IsTrue($input) ? check_signals : NULL;
-  $2 = NULL;
+  int callable = PyCallable_Check($input);
+  $1 = callable ? tell_progress : PyObject_IsTrue($input) ? check_signals : NULL;
+  $2 = callable ? $input : NULL;
 }
 
 %typemap(in) (subquad_column_blocks blocks, void* user) {

@@ -5,7 +5,7 @@ keys, `info` describes the library and the machine. A `Plan` is what was decided
 makes it. A `ConvBasis` holds logits whose columns, as functions of the lag, change at few places, and attends with them in close to
 linear time; `conv_basis_recover` and `conv_basis_fit` find one. `attention_loss` is a layer to train. `sparsify` chooses few columns
 of a matrix that stand for all in softmax attention, and measures how well, as a `Sparsifier`; `leverage_scores` are the columns'
-importance.
+importance. Inside a `with progress(tell)` block long calls tell how far they are.
 
 Arrays are of float32 or float64 with any strides, on the CPU: NumPy's, or tensors of libraries that speak DLPack, such as torch and JAX,
 which are read where they lie. Kinds may be mixed. A call returns new arrays in the kind of the first array among its arguments, q for
@@ -26,6 +26,7 @@ from ._leverage import leverage_scores
 from ._loss import attention_loss
 from ._merge import merge
 from ._plan import Plan
+from ._progress import progress
 from ._report import Report, info
 from ._sparsifier import Sparsifier
 from ._sparsify import sparsify, sparsify_pair
@@ -55,6 +56,7 @@ __all__ = [
     "leverage_scores",
     "merge",
     "plan",
+    "progress",
     "sparsify",
     "sparsify_pair",
 ]

@@ -9,6 +9,7 @@ from typing import Any
 
 from ._handle import Handle
 from ._library import raw
+from ._progress import listener
 from ._scalars import integer
 
 
@@ -42,8 +43,10 @@ def borrow(threads: object) -> Iterator[Any]:
         context = _Context()
     try:
         context.set_threads(count)
+        told = listener.get()
         # Python runs the handlers of signals in the main thread only.
-        raw.subquad_context_set_callback(context.pointer, threading.get_ident() == threading.main_thread().ident)
+        signals = threading.get_ident() == threading.main_thread().ident
+        raw.subquad_context_set_callback(context.pointer, signals if told is None else told)
         yield context.pointer
     finally:
         _idle.append(context)

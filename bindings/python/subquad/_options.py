@@ -17,7 +17,7 @@ _TYPES = {option.name.lower(): (option, raw.subquad_option_describe(option.value
 
 _METHODS: dict[str | bool, int] = {method.name.lower(): method.value for method in Method}
 #: What the options that choose have to choose from. No certificate is False.
-_CHOICES: dict[Option, dict[str | bool, int]] = {
+CHOICES: dict[Option, dict[str | bool, int]] = {
     Option.METHOD: _METHODS,
     Option.BACKWARD: _METHODS,
     Option.ESTIMATE: {way.name.lower(): way.value for way in Estimate},
@@ -26,7 +26,7 @@ _CHOICES: dict[Option, dict[str | bool, int]] = {
     Option.SPARSIFY_CERTIFY: {way.name.lower() if way else False: way.value for way in Certificate},
 }
 #: Names whose values add up.
-_PARTS: dict[str | bool, int] = {part.name.lower(): part.value for part in Part}
+PARTS: dict[str | bool, int] = {part.name.lower(): part.value for part in Part}
 
 
 def options(**values: object) -> Handle:
@@ -49,10 +49,10 @@ def _options(family: str, values: Mapping[str, object]) -> Handle:
 
 
 def _set(handle: Handle, name: str, value: object, option: Option, kind: int) -> None:
-    if option in _CHOICES:
-        raw.subquad_options_set_int(handle.pointer, option, _choice(name, value, _CHOICES[option]))
+    if option in CHOICES:
+        raw.subquad_options_set_int(handle.pointer, option, _choice(name, value, CHOICES[option]))
     elif option == Option.PARTS:
-        raw.subquad_options_set_int(handle.pointer, option, _sum(name, value, _PARTS))
+        raw.subquad_options_set_int(handle.pointer, option, _sum(name, value, PARTS))
     elif kind == ValueType.FLOAT:
         raw.subquad_options_set_float(handle.pointer, option, real(name, value))
     elif kind == ValueType.BOOL:

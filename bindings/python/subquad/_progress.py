@@ -27,10 +27,9 @@ def progress(tell: Callable[[float], object]) -> Iterator[None]:
     Raises `SubquadError`: ERR_TYPE where tell cannot be called.
 
     >>> import subquad
-    >>> from subquad._progress import progress
     >>> x = subquad.fill_uniform((5000, 8), seed=1, stream=0, low=-1, high=1, dtype="float32")
     >>> seen = [0.0]
-    >>> with progress(seen.append):
+    >>> with subquad.progress(seen.append):
     ...     o = subquad.attention(x, x, x)
     >>> seen == sorted(seen), 0 <= seen[-1] <= 1
     (True, True)

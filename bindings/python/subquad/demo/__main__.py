@@ -81,7 +81,7 @@ def machine() -> dict[str, str]:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="scripts/demo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="subquad demo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--text", type=Path, help="a file to read (default: sources of Python's standard library)")
     parser.add_argument("--tokens", type=int, default=4096, help="how many tokens of it (default %(default)s)")
