@@ -1,0 +1,26 @@
+"""The installed package: what its import costs, which is no package that only some callers have, and its command."""
+
+import importlib.metadata
+import subprocess
+import sys
+
+from from_wheel import IMPORT_SECONDS, import_seconds
+
+#: What the extras bring.
+OPTIONAL = {"dask", "distributed", "gguf", "matplotlib", "scipy", "sklearn", "tokenizers", "torch", "tqdm", "transformers"}
+
+
+def test_import_is_quick():
+    assert import_seconds() <= IMPORT_SECONDS
+
+
+def test_import_needs_numpy_alone():
+    script = "import sys, subquad; print(*{name.partition('.')[0] for name in sys.modules})"
+    loaded = subprocess.run([sys.executable, "-P", "-c", script], check=True, capture_output=True, text=True).stdout
+    assert "numpy" in loaded.split()
+    assert OPTIONAL.isdisjoint(loaded.split())
+
+
+def test_the_command_is_installed():
+    scripts = importlib.metadata.distribution("subquad").entry_points.select(group="console_scripts")
+    assert {script.name: script.value for script in scripts} == {"subquad": "subquad._cli:main"}
