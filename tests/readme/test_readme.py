@@ -1,4 +1,4 @@
-"""The README says what works: its programs run and agree, its links lead somewhere."""
+"""The README says what works: its programs run and agree."""
 
 import os
 import re
@@ -93,14 +93,3 @@ def test_demo():
         sys.executable, "-P", ROOT / "examples/python/demo_exact.py", "--sizes", "5", "64", "--heads", "2", "--repeats", "1"
     )
     assert len(re.findall(r"^ *(?:5|64) +\d", text, re.MULTILINE)) == 2
-
-
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/install.md"])
-def test_links_lead_somewhere(page):
-    for target in re.findall(r"\]\(([^)#]+)", (ROOT / page).read_text()):
-        assert (ROOT / page).parent.joinpath(target).exists(), target
-
-
-def test_commands_exist():
-    for command in re.findall(r"`(scripts/\w+|bench/\w+)", README + (ROOT / "CONTRIBUTING.md").read_text()):
-        assert list(ROOT.glob(command + "*")), command
