@@ -2,6 +2,7 @@
 #include "core/attention/adaptive_choose.hpp"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -21,6 +22,7 @@ constexpr double kDearConv = 0.06;       // relative to exact attention: beyond,
 constexpr double kLikelySaving = 0.25;   // of what separates a selection's cost from the least one's, by trying another
 constexpr double kFastestFall = 0.5;     // of errors, from one selection to the next: docs/adaptive.md
 constexpr double kBudgetMargin = 0.9;    // of a budget: pairs are counted on sampled rows
+constexpr int kBeyondBudget = 2;         // candidates of a kind beyond a budget, after which no finer one is tried
 constexpr double kMargin = 0.85;         // a choice must meet this much of the tolerance on the rows it is chosen by
 constexpr uint64_t kStream = 0x616461;   // of random numbers, plus the head's number
 constexpr uint64_t kJudgeStream = uint64_t{1} << 32;  // added to it, where the judged rows are others
@@ -118,6 +120,8 @@ class HeadChooser {
     if (!cheap && screens()) screened = cheapest_screened(plan, all.cost);
     if (selected && (!screened || selected->cost <= screened->cost)) {
       if (meets_on_fresh_rows(selected->choice)) return selected->choice;
+      const double dear = screened ? screened->cost : screens() ? trials_.logit_cost() : 1;
+      if (const auto finer = finer_selected(selected->choice, dear)) return *finer;
       if (!screened && screens()) screened = cheapest_screened(plan, all.cost);
     }
     if (screened) return screened->cost < 1 ? screened->choice : exact(plan, kCheaper);
@@ -180,6 +184,22 @@ class HeadChooser {
     return best;
   }
 
+  // A finer selection than one that fresh rows err too much with, by these rows.
+  std::optional<HeadChoice> finer_selected(const HeadChoice& failed, double dear) {
+    const std::vector<HeadChoice> list = selections(in_.request.parts, heavy_);
+    const auto same = [&](const HeadChoice& choice) {
+      return choice.expand == failed.expand && choice.centroids == failed.centroids;
+    };
+    auto s = static_cast<size_t>(std::find_if(list.begin(), list.end(), same) - list.begin());
+    while (s + 1 < list.size() && may_plan_on()) {
+      s = std::min(s + 2, list.size() - 1);
+      const Trial trial = trials_.attempt(list[s], trials_.sample().fresh, *in_.request.tol);
+      if (trial.cost >= dear) break;
+      if (trial.errors.relative() <= *in_.request.tol) return list[s];
+    }
+    return std::nullopt;
+  }
+
   // A conv far field is for causal self-attention of contiguous rows.
   bool takes_conv() const {
     const bool aligned =
@@ -233,8 +253,13 @@ class HeadChooser {
     for (size_t s = 0; screens() && s < kScreenings; ++s) candidates.push_back(screening(s));
     const HeadChoice *best = nullptr, *smallest = nullptr;
     double least = 0, fewest = 0;
+    std::array<int, 2>
+        beyond{};  // screened and selected candidates that compute more than the budget: finer ones compute still more
     for (const HeadChoice& choice : candidates) {
+      int& dearer = beyond[choice.kind == HeadKind::selected ? 1 : 0];
+      if (dearer >= kBeyondBudget) continue;
       const Trial trial = on_choosing_rows(choice);
+      if (trial.computed > kBudgetMargin * share) ++dearer;
       const double error = trial.errors.relative();
       if (smallest == nullptr || trial.computed < fewest) {
         smallest = &choice;

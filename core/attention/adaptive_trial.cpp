@@ -107,8 +107,9 @@ void HeadTrials<T>::attempt_tiles(const HeadChoice& choice, const std::vector<Sa
   const std::vector<double> norms = exact(tiles).norm;
   const double allowed = most * most * std::accumulate(norms.begin(), norms.end(), 0.0);
   double error = 0;
-  for (size_t first = 0; first < kStride; ++first) {
-    for (size_t t = first; t < tiles.size() && !(error > allowed); t += kStride) {
+  // Costs of a few tiles from everywhere are those of all; costs of the first one are not.
+  for (size_t first = 0; first < kStride && !(error > allowed); ++first) {
+    for (size_t t = first; t < tiles.size(); t += kStride) {
       attempt_tile(choice, tiles[t], trial);
       error += trial.errors.error.back();
     }

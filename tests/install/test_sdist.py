@@ -15,7 +15,7 @@ LEFT_OUT = re.compile(
     r"(?!\.gitignore)\.|ruff\.toml|bench/|bindings/(julia|rust)/|examples/(julia|rust)/|scripts/(?!lib/|wheel$)"
     r"|tests/(readme|tools)/|tests/install/(?!from_wheel)"
 )
-EXTRAS = {"cli", "dask", "demo", "plot", "sklearn", "test", "torch", "transformers"}
+EXTRAS = {"cli", "dask", "docs", "demo", "plot", "sklearn", "test", "torch", "transformers"}
 
 
 @pytest.fixture(scope="session")

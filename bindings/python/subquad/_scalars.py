@@ -24,6 +24,8 @@ def integer(name: str, value: object, lowest: int = -(2**63), highest: int = 2**
 
 def real(name: str, value: object) -> float:
     """A Python or NumPy number."""
+    if isinstance(value, np.ndarray) and value.ndim == 0:  # what a tensor of one number has become
+        value = value[()]
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
         raise error(Status.ERR_TYPE, f"{name} is {value!r} of type {type(value).__name__}, not a number")
     try:

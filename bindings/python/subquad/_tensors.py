@@ -88,17 +88,19 @@ def _call_with_arrays(function: Callable[..., Any], names: list[str], args: tupl
             return list(items) if isinstance(value, list) else tuple(items)
         return array(name, value)
 
-    def tensors(result: Any) -> Any:
-        if isinstance(result, np.ndarray):
-            return out[id(result)] if id(result) in out else make(result)
-        if isinstance(result, tuple):
-            items = map(tensors, result)
-            return type(result)(*items) if hasattr(result, "_fields") else tuple(items)
-        return result
-
     positional = [arrays(name, value) for name, value in zip(names, args, strict=False)]
     keywords = {name: arrays(name, value) for name, value in kwargs.items()}
-    return tensors(function(*positional, *args[len(names) :], **keywords))
+    return _as_given(function(*positional, *args[len(names) :], **keywords), out, make)
+
+
+def _as_given(result: Any, out: Mapping[int, object], make: Callable[[Any], Any]) -> Any:
+    """What was given as out in place of the arrays that were filled, and tensors in place of new ones."""
+    if isinstance(result, np.ndarray):
+        return out[id(result)] if id(result) in out else make(result)
+    if isinstance(result, tuple):
+        items = [_as_given(item, out, make) for item in result]
+        return type(result)(*items) if hasattr(result, "_fields") else tuple(items)
+    return result
 
 
 def _maker_of_first(arguments: Mapping[str, Any]) -> Callable[[Any], Any]:

@@ -26,6 +26,7 @@ __all__ = ["ColumnSparsifier"]
 _ACCEPTED = {"accept_sparse": ("csc", "csr"), "dtype": (np.float64, np.float32)}
 #: The e to reach where neither columns nor eps is given: then squared distances are right within a factor of three, either way.
 _EPS = 0.5
+_FITTED = ("columns_", "weights_", "epsilon_", "certificate_", "rank_", "report_")
 
 
 class ColumnSparsifier(_SelectorMixin, _BaseEstimator):  # type: ignore[misc]  # its bases are Any
@@ -113,9 +114,11 @@ class ColumnSparsifier(_SelectorMixin, _BaseEstimator):  # type: ignore[misc]  #
         flag("weighted", self.weighted)
         neither = self.columns is None and self.eps is None
         x = _validation.validate_data(self, X, **_ACCEPTED)
+        for name in _FITTED:  # from here on nothing of an earlier fit remains, even if this one fails
+            vars(self).pop(name, None)
         if is_sparse(x) and x.format == "csr":
             x = x.sorted_indices()  # type: ignore[attr-defined]  # itself where they are sorted
-        with naming("x", "X"):
+        with naming("x", "X"), naming("seed", "random_state"):
             chosen = sparsify(
                 x,
                 method=self.method,

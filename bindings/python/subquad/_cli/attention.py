@@ -8,6 +8,7 @@ from pathlib import Path
 
 from .._constants import Option
 from .._forward import attention
+from .failures import CommandError, Exit
 from .printing import pairs, show
 from .progress import bar
 from .reading import attention_files, read_attention
@@ -57,6 +58,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    if arguments.causal_offset is not None and not arguments.causal:
+        raise CommandError("argument --causal-offset: needs --causal", Exit.USAGE)
     inputs = attention_files(arguments.files)
     arguments.inputs = inputs  # for errors to name
     given = {name: path for name in ("output", "lse", "report") if (path := getattr(arguments, name)) is not None}

@@ -21,7 +21,7 @@ class Exit(IntEnum):
 
 MEANINGS = {
     Exit.DONE: "done",
-    Exit.FAILED: "failed: a file, what it holds, or the machine; files to be written are as they were",
+    Exit.FAILED: "failed: a file, what it holds, options that do not go together, or the machine; files to be written are as they were",
     Exit.USAGE: "the command line is wrong; nothing was read or written",
     Exit.INTERRUPTED: "stopped by Ctrl-C, within 0.2 s; no file is half-written",
     Exit.NO_READER: "whoever was to read what is printed went away; files are written",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import lzma
+import tokenize
 import warnings
 import zipfile
 import zlib
@@ -16,8 +18,20 @@ import numpy.typing as npt
 from .._extras import needed
 from .failures import CommandError, Exit, blaming
 
-#: What a file that is no .npy or .npz file, or a damaged one, makes NumPy raise.
-_DAMAGED = (ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError)
+#: What a file that is none of those that are read, or a damaged one, makes NumPy and SciPy raise.
+_DAMAGED = (
+    ValueError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    KeyError,
+    OverflowError,
+    RuntimeError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+)
 
 
 @contextmanager
@@ -102,7 +116,10 @@ def _read_npz_matrix(path: Path) -> Any:
         return _members(path, ["x"])["x"]
     sparse = needed("scipy.sparse", "cli")
     with _opened(path) as file:
-        return sparse.load_npz(file)
+        matrix = sparse.load_npz(file)
+        if matrix.format in ("csc", "csr", "bsr"):
+            matrix.check_format(full_check=True)  # what follows trusts the indices
+        return matrix
 
 
 def _read_mtx(path: Path) -> Any:

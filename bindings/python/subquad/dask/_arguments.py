@@ -91,6 +91,8 @@ def ranges_of(key_ranges: Any, batch: int) -> Any:
     if ranges.shape not in {(1, 2), (batch, 2)}:
         wanted = f"(1, 2) or ({batch}, 2) (start and end per batch element)"
         raise error(Status.ERR_SHAPE, f"key_ranges has shape {ranges.shape}, not {wanted}")
+    for at in (ranges[:, 0] > ranges[:, 1]).nonzero()[0][:1]:
+        raise error(Status.ERR_VALUE, f"key_ranges[{at}] is {tuple(ranges[at].tolist())}: start is beyond end")
     return np.broadcast_to(ranges, (batch, 2))
 
 

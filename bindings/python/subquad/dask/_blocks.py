@@ -103,7 +103,13 @@ class _Reader:
 
 
 def _client() -> Any | None:
-    """The client of this process, or of the task that calls."""
+    """The client of this process; none inside a task, where compute() gives the task's thread up meanwhile and waiting would not."""
+    try:
+        distributed.get_worker()
+    except ValueError:
+        pass
+    else:
+        return None
     try:
         return distributed.get_client()
     except ValueError:

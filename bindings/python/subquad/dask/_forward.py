@@ -79,7 +79,8 @@ def attention(
     crosses the edge of a group that shares a key/value head is cut there; and d and d_v are not cut.
 
     causal, causal_offset, scale, key_ranges, key_offset, check_finite
-                   Pairs of chunks that are hidden from each other are not computed, and their data not moved.
+                   Pairs of chunks that are hidden from each other are not computed, and their data not moved, nor looked
+                   at by check_finite.
     tol, budget, estimate, parts, strict_causal, seed
                    Where keys are one chunk of rows. Each chunk of queries is then a call of its own, and each of its heads has
                    |o~ - o|_F / |o|_F <= tol, as estimated: so has the whole. Parts over several chunks of keys have errors that are

@@ -71,8 +71,9 @@ def sparsify(
     """
     settings: dict[str, Any] = {"method": method, "columns": columns, "eps": eps, "delta": delta, "seed": seed}
     settings |= {"certify": certify, "check_finite": check_finite, "threads": threads}
+    blocks = column_blocks(x, block_columns=block_columns, ahead=ahead)
     if method != "gram":
-        return sparsify_here(column_blocks(x, block_columns=block_columns, ahead=ahead), **settings)
+        return sparsify_here(blocks, **settings)
     array = matrix("x", x)
     sparsify_here(np.zeros((1, 1), array.dtype), **settings)  # refuses settings before a worker is asked
     return sparsify_here(np.concatenate(compute(*_factors(array, check_finite)), axis=1), **settings)

@@ -79,7 +79,7 @@ def _read_mask(mask: torch.Tensor) -> torch.Tensor:
     for b, (start, end, _) in enumerate(guesses):
         for h in range(heads):
             _check(masks[b, h], (start, end, offset), f"{b}, {h}")
-    return torch.tensor([[start, end, offset] for start, end, _ in guesses])
+    return torch.tensor([[start, end, offset] for start, end, _ in guesses], dtype=torch.int64).reshape(batch, 3)
 
 
 def _read_padding(padding: torch.Tensor, first: int, keys: int) -> torch.Tensor:

@@ -18,6 +18,7 @@ import torch
 from .. import attention, attention_backward
 from .._constants import Status
 from .._errors import error, naming
+from .._options import options
 from ._masks import ranges_and_offset
 from ._tensors import ndarray, tensor
 
@@ -49,6 +50,10 @@ def _attention(
     backward: str | None = None,
     **settings: Any,
 ) -> tuple[torch.Tensor, torch.Tensor]:
+    if backward is not None:  # that a backward pass would read: wrong ones are errors before it
+        options(backward=backward).close()
+        if settings.get("method") != "conv_basis":
+            raise error(Status.ERR_CONFLICT, f"backward is {backward!r}, but method is not conv_basis")
     with naming("q", "query"), naming("k", "key"), naming("v", "value"):
         o, lse = attention(
             *map(ndarray, (q, k, v)), return_lse=True, return_report=False, **_arguments(visible, k.shape[2], settings)

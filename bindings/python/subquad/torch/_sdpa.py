@@ -106,6 +106,8 @@ def scaled_dot_product_attention(
     if dropout_p != 0:
         raise error(Status.ERR_UNSUPPORTED, f"dropout_p is {dropout_p!r}: subquad has no dropout")
     heads = heads_of(query, key, value, enable_gqa=flag("enable_gqa", enable_gqa))
+    if not isinstance(causal_offset, int | torch.SymInt) or isinstance(causal_offset, bool):
+        raise error(Status.ERR_TYPE, f"causal_offset is {causal_offset!r}, not an integer")
     causal = flag("is_causal", is_causal)
     if causal_offset != 0 and not causal:
         raise error(Status.ERR_CONFLICT, f"causal_offset is {causal_offset!r}, but is_causal is False")
@@ -115,7 +117,7 @@ def scaled_dot_product_attention(
             raise error(Status.ERR_CONFLICT, "attn_mask is given together with " + ("is_causal" if causal else "key_ranges"))
         visible, offset = as_pattern("attn_mask", attn_mask, heads, with_heads=enable_gqa or len(heads.leading) > 1)
     elif key_ranges is not None:
-        visible = _of_ranges(key_ranges, offset, heads.k.shape[2])
+        visible = _of_ranges(key_ranges, offset, heads)
     return attend(
         heads,
         visible,
@@ -187,7 +189,7 @@ def as_pattern(name: str, attn_mask: torch.Tensor, heads: Heads, *, with_heads: 
     return read_mask(attn_mask, heads.leading, with_heads, rows, keys), None
 
 
-def _of_ranges(key_ranges: torch.Tensor | Sequence[tuple[int, int]], offset: int | None, keys: int) -> torch.Tensor:
+def _of_ranges(key_ranges: torch.Tensor | Sequence[tuple[int, int]], offset: int | None, heads: Heads) -> torch.Tensor:
     """The pattern of key_ranges and a causal offset."""
     if not isinstance(key_ranges, torch.Tensor):
         try:
@@ -202,7 +204,9 @@ def _of_ranges(key_ranges: torch.Tensor | Sequence[tuple[int, int]], offset: int
             Status.ERR_SHAPE if key_ranges.dtype == torch.int64 else Status.ERR_DTYPE,
             f"key_ranges is {key_ranges.dtype} of shape {tuple(key_ranges.shape)}, not torch.int64 of shape [batch or 1, 2]",
         )
-    return torch.nn.functional.pad(key_ranges, (0, 1), value=keys if offset is None else offset)
+    if key_ranges.shape[0] not in (1, heads.q.shape[0]):
+        raise error(Status.ERR_SHAPE, f"key_ranges has {key_ranges.shape[0]} rows, not 1 or {heads.q.shape[0]}")
+    return torch.nn.functional.pad(key_ranges, (0, 1), value=heads.k.shape[2] if offset is None else offset)
 
 
 def _refuse_transforms() -> None:

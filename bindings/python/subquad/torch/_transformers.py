@@ -177,15 +177,18 @@ def _mask_function(causal: Callable[..., Any], bidirectional: Callable[..., Any]
         allow_is_bidirectional_skip: bool = False,
         **others: Any,
     ) -> torch.Tensor:
+        # A step of a cache of fixed size: models forbid to skip there, and add nothing to the window and causality.
+        step = q_length == 1 and not others.get("use_vmap") and mask_function.__qualname__.startswith("and_masks.")
         if mask_function is causal or mask_function is bidirectional:
             in_order = mask_function is causal
         elif (
             local_size is not None
             and kv_offset + kv_length <= local_size
-            and (allow_is_causal_skip or allow_is_bidirectional_skip)
+            and (allow_is_causal_skip or allow_is_bidirectional_skip or step)
         ):
-            in_order = allow_is_causal_skip  # a window or a chunk that holds everything; models add no other mask where they allow to skip
-        elif local_size is not None:
+            # A window or a chunk that holds everything; models add no other mask where they allow to skip.
+            in_order = allow_is_causal_skip or not allow_is_bidirectional_skip
+        elif local_size is not None and kv_offset + kv_length > local_size:
             raise error(
                 Status.ERR_UNSUPPORTED,
                 f"sliding_window or attention_chunk_size is {local_size}, fewer than the {kv_offset + kv_length} positions; subquad serves "
