@@ -142,14 +142,14 @@ class ColumnSparsifier(_SelectorMixin, _BaseEstimator):  # type: ignore[misc]  #
 
         Raises `NotFittedError`, and ValueError where X has other features than the X of `fit`.
         """
-        _validation.check_is_fitted(self)
+        _validation.check_is_fitted(self, "columns_")
         x = _validation.validate_data(self, X, reset=False, **_ACCEPTED)
         weights = self._applied_weights()
         return selected(x, self.columns_, weights) if is_sparse(x) else x[:, self.columns_] * np.sqrt(weights).astype(x.dtype)
 
     def inverse_transform(self, X: Any) -> Any:
         """What `transform` was given, as far as X [n_samples, m] has it: the chosen columns without their weights, all others zero."""
-        _validation.check_is_fitted(self)
+        _validation.check_is_fitted(self, "columns_")
         x = _validation.check_array(X, **_ACCEPTED)
         weights = self._applied_weights()
         if x.shape[1] != weights.size:
@@ -173,7 +173,7 @@ class ColumnSparsifier(_SelectorMixin, _BaseEstimator):  # type: ignore[misc]  #
 
     def _get_support_mask(self) -> npt.NDArray[np.bool_]:
         """For scikit-learn: which columns were chosen."""
-        _validation.check_is_fitted(self)
+        _validation.check_is_fitted(self, "columns_")
         mask = np.zeros(self.n_features_in_, dtype=bool)
         mask[self.columns_] = True
         return mask

@@ -142,7 +142,7 @@ def test_pickled_and_cloned():
         ({"certify": True}, TypeError, "certify is True"),
         ({"weighted": 1}, TypeError, "weighted is 1"),
         ({"random_state": "now"}, ValueError, "now"),
-        ({"random_state": -1}, ValueError, "seed is -1"),
+        ({"random_state": -1}, ValueError, "random_state is -1"),
         ({"threads": 0}, ValueError, "threads is 0"),
     ],
 )
@@ -195,3 +195,11 @@ def test_missing_scikit_learn_is_named():
     )
     assert done.stderr == ""
     assert "pip install 'subquad[sklearn]'" in done.stdout
+
+
+def test_a_fit_that_fails_leaves_nothing_of_the_one_before():
+    estimator = ColumnSparsifier(columns=5).fit(np.eye(4, 30) + 1)
+    with pytest.raises(ValueError, match="X is zero everywhere"):
+        estimator.fit(np.zeros((4, 30)))
+    with pytest.raises(NotFittedError):
+        estimator.transform(np.zeros((4, 30)))

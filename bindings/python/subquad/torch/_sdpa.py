@@ -205,7 +205,7 @@ def _of_ranges(key_ranges: torch.Tensor | Sequence[tuple[int, int]], offset: int
             f"key_ranges is {key_ranges.dtype} of shape {tuple(key_ranges.shape)}, not torch.int64 of shape [batch or 1, 2]",
         )
     if key_ranges.shape[0] not in (1, heads.q.shape[0]):
-        raise error(Status.ERR_SHAPE, f"key_ranges has {key_ranges.shape[0]} rows, not 1 or {heads.q.shape[0]}")
+        raise error(Status.ERR_SHAPE, f"key_ranges has shape [{key_ranges.shape[0]}, 2], not [1, 2] or [{heads.q.shape[0]}, 2]")
     return torch.nn.functional.pad(key_ranges, (0, 1), value=heads.k.shape[2] if offset is None else offset)
 
 
