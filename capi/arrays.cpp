@@ -14,6 +14,8 @@ namespace {
 
 // Elements, extents and products of them stay below, so that sums of a few cannot overflow.
 constexpr int64_t kMaxElements = int64_t{1} << 58;
+// The other extents of an array without elements: work and memory may grow with rows that hold nothing.
+constexpr int64_t kMaxEmptyExtents = int64_t{1} << 24;
 
 std::string list_text(const int64_t* values, int32_t count) {
   std::string text = "[";
@@ -101,7 +103,7 @@ void check_array(const Argument& argument, int32_t least_ndim, int32_t most_ndim
       reach += std::min(bounded_product(extent - 1, stride), kMaxElements + 1);
     }
   }
-  if (count > kMaxElements || reach > kMaxElements / item_bytes(array)) {
+  if (count > (is_empty(array) ? kMaxEmptyExtents : kMaxElements) || reach > kMaxElements / item_bytes(array)) {
     throw Error(Status::err_size, name + " has shape " + shape_text(array) + " and strides " +
                                       list_text(array.strides, array.ndim) + ", which overflow the address space");
   }

@@ -1,6 +1,7 @@
 // From subquad_array to the core's views, with every check that an array must pass.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <string>
 #include <utility>
@@ -61,6 +62,8 @@ View<T, Rank> view_of(const Argument& argument) {
     view.shape[axis] = axis < missing ? 1 : argument->shape[axis - missing];
     view.strides[axis] = axis < missing ? 0 : argument->strides[axis - missing];
   }
+  if (std::find(view.shape.begin(), view.shape.end(), 0) != view.shape.end())
+    view.strides = {};  // its data may be null: nothing moves
   return view;
 }
 

@@ -113,7 +113,8 @@ void describe(subquad_array* out, int32_t dtype, const std::vector<int64_t>& sha
   for (size_t axis = shape.size(); axis-- > 0;) {
     out->shape[axis] = shape[axis];
     out->strides[axis] = stride;
-    stride *= shape[axis];
+    if (__builtin_mul_overflow(stride, shape[axis], &stride))
+      throw Error(Status::err_size, "d_v is so large that o overflows the address space");
   }
 }
 

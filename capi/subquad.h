@@ -1193,7 +1193,7 @@ SUBQUAD_API subquad_status subquad_plan_report(const subquad_plan* plan, subquad
 /* What the outputs of a plan must be: o_out and lse_out get the dtype, ndim, shape, row-major strides, and data = NULL, for values
  * of d_v columns. n_k_out, kv_heads_out: what v must have. Each *_out may be NULL.
  * Owns:    nothing.
- * Errors:  SUBQUAD_ERR_NULL, SUBQUAD_ERR_VALUE for a negative d_v.
+ * Errors:  SUBQUAD_ERR_NULL, SUBQUAD_ERR_VALUE for a negative d_v, SIZE.
  * Threads: any.
  * Since:   0.1 */
 SUBQUAD_API subquad_status subquad_plan_describe(const subquad_plan* plan, int64_t d_v, subquad_array* o_out, subquad_array* lse_out,

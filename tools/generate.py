@@ -17,6 +17,7 @@ import emit_core
 import emit_cpp
 import emit_header
 import emit_julia
+import emit_parity
 import emit_python
 import emit_rust
 import header
@@ -41,6 +42,7 @@ def outputs(root: Path) -> dict[Path, str]:
         root / "bindings/python/subquad/_constants.py": emit_python.emit(parsed, table),
         root / "bindings/julia/src/generated.jl": emit_julia.emit(parsed, table),
         root / "bindings/rust/subquad-sys/src/generated.rs": emit_rust.emit(parsed, table),
+        root / "docs/parity.md": emit_parity.emit(parsed, table, emit_parity.load(root / "capi/tables/parity.toml")),
     }
     return result | versions.outputs(root, table.version)
 

@@ -64,6 +64,7 @@ def test_a_changed_prototype_reaches_the_bindings(copy, capsys):
     assert stale(copy, capsys) == {
         "capi/generated/symbols.txt",
         "tests/capi/generated_functions.h",
+        "docs/parity.md",
         "bindings/julia/src/generated.jl",
         "bindings/rust/subquad-sys/src/generated.rs",
     }

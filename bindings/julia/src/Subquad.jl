@@ -15,12 +15,24 @@ With a tolerance, `attention(q, k, v; tol=0.1)`, each head is computed in the ch
 A [`ConvBasis`](@ref) is a lower-triangular matrix of logits with few different columns, multiplied and applied in time close to linear:
 made from its parts, by [`conv_basis_recover`](@ref) or by [`conv_basis_fit`](@ref); used by `*`, and by [`apply`](@ref),
 [`apply_transposed`](@ref), [`multiply`](@ref) and [`multiply_transposed`](@ref), each with a `!` too, [`exp_transform`](@ref) and
-[`attention_backward`](@ref); read by [`Subquad.starts`](@ref) and [`Subquad.kernels`](@ref). [`attention_loss`](@ref) is the training
+[`attention_backward`](@ref); read by [`Subquad.starts`](@ref),
+[`Subquad.kernels`](@ref) and [`Subquad.heads`](@ref). [`attention_loss`](@ref) is the training
 problem of one layer; [`Subquad.export_wisdom`](@ref) and [`Subquad.import_wisdom`](@ref) keep what FFTW has learnt.
 
 A [`Sparsifier`](@ref) stands for a matrix `x` with far more columns than rows, dense, sparse or in [`column_blocks`](@ref), in
 `softmax(scale * x * x')`: few of its columns, with weights. [`sparsify`](@ref) and [`sparsify_pair`](@ref) make one, [`ratio_bound`](@ref),
 [`attention`](@ref) and [`softmax_error`](@ref) use it; [`leverage_scores`](@ref) say how much each column counts.
+
+[`Subquad.pullback`](@ref) has the gradients of each of them, as automatic differentiation asks for them.
+
+```jldoctest
+julia> q, k, v = (fill_uniform!(zeros(Float32, 16, 100, 2), seed) for seed in 1:3);     # two heads of 100 positions
+
+julia> o, report = attention(q, k, v; causal=true, return_report=true);
+
+julia> size(o), report[:pairs]
+((16, 100, 2), 10100)
+```
 """
 module Subquad
 
@@ -53,6 +65,7 @@ include("conv_entries.jl")
 include("conv_make.jl")
 include("conv_apply.jl")
 include("conv_matrix.jl")
+include("conv_heads.jl")
 include("training.jl")
 include("wisdom.jl")
 include("column_blocks.jl")
@@ -62,6 +75,7 @@ include("sparsify.jl")
 include("sparsifier.jl")
 include("plan.jl")
 include("plan_apply.jl")
+include("pullback.jl")
 
 function __init__()
     LIBRARY[] = open_library()

@@ -4,6 +4,7 @@
     ConvBasis(starts, kernels; cumulative=false, keywords...)
     ConvBasis(kernel::AbstractVector; keywords...)
     ConvBasis(h::AbstractMatrix; keywords...)
+    ConvBasis(bases::AbstractArray{<:ConvBasis}; keywords...)
 
 A lower-triangular n × n matrix H whose columns, as functions of the lag i - j, change at few places; the logits of causal attention, say.
 It is an `AbstractMatrix` of `Float32` or `Float64`. Products with it cost little more than n log n operations a column: `H * x`, `H' * x`,
@@ -19,6 +20,7 @@ diagonal; any such matrix has a basis, with k <= n.
 
 Further dimensions of `starts`, `kernels` and `h` count heads and the batch, as in [`attention`](@ref): H is then an array, n × n × heads
 [× batch], the type `ConvBasis{T,3}` or `ConvBasis{T,4}`. A head with fewer bases than others has starts n + 1 at its end.
+[`Subquad.heads`](@ref) makes an array of matrices of it, and `ConvBasis(bases)` one array of those.
 
 A basis is read-only and keeps copies of everything: use it from any number of threads at once. `Subquad.starts(H)`, `Subquad.kernels(H)`,
 `Matrix(H)` and `H[i,j]` read it; the first entry that is asked for makes a copy of the kernels that stays. `close(H)` releases the memory,

@@ -7,23 +7,30 @@ const LIBRARY = Ref{Ptr{Cvoid}}(C_NULL)
 """Address of a function of the loaded library."""
 _symbol(name::Symbol) = dlsym(LIBRARY[], name)
 
-"""What to try to open: the file that `SUBQUAD_LIBRARY` names and nothing else, or an installed copy, then a build tree around us."""
+"""
+What to try to open, each with what it is: the file that `SUBQUAD_LIBRARY` names and nothing else, or an installed copy, then a build tree
+around us.
+"""
 function library_candidates()
     named = get(ENV, "SUBQUAD_LIBRARY", "")
-    isempty(named) || return [named]
-    return ["libsubquad", joinpath(dirname(dirname(dirname(@__DIR__))), "build", "release", "libsubquad.$dlext")]
+    isempty(named) || return ["the file that SUBQUAD_LIBRARY names" => named]
+    checkout = dirname(dirname(dirname(@__DIR__)))
+    return [
+        "an installed copy, where the system's loader looks" => "libsubquad",
+        "the build tree of this checkout" => joinpath(checkout, "build", "release", "libsubquad.$dlext"),
+    ]
 end
 
-function open_library()
+function open_library(candidates=library_candidates())
     failures = String[]
-    for candidate in library_candidates()
+    for (what, file) in candidates
         try
-            return dlopen(candidate)
+            return dlopen(file)
         catch exception
-            push!(failures, "\n  $candidate: " * sprint(showerror, exception))
+            push!(failures, "\n  $what: $file\n    " * sprint(showerror, exception))
         end
     end
-    advice = haskey(ENV, "SUBQUAD_LIBRARY") ? "SUBQUAD_LIBRARY names this file." : "Set SUBQUAD_LIBRARY to the path of the library."
+    advice = "Build the library or install it (docs/install.md), or set SUBQUAD_LIBRARY to the path of its file before Subquad is loaded."
     error("the subquad library could not be opened. Tried:", failures..., "\n$advice")
 end
 

@@ -39,6 +39,13 @@ end
     attention_merge!(o, o_parts, lse_parts; lse=nothing, context=nothing, threads=nothing) -> o
 
 [`attention_merge`](@ref) with its results written to `o` and, where it is given, `lse`. These may be the arrays of one of the parts.
+
+```jldoctest
+julia> q = ones(2, 3); o, lse = attention(q, q, q; return_lse=true);
+
+julia> attention_merge!(o, [o, zeros(2, 3)], [lse, fill(-Inf, 3)]; lse=lse) == q     # the second part has no keys
+true
+```
 """
 function attention_merge!(
     o::AbstractArray, o_parts::AbstractVector, lse_parts::AbstractVector; lse=nothing, context=nothing, threads=nothing

@@ -22,5 +22,10 @@ end
 
 Add what [`Subquad.export_wisdom`](@ref) gave. FFTW shares it with all that use it in this process. Throws ERR_VALUE when `text` is not
 such wisdom.
+
+```jldoctest
+julia> try Subquad.import_wisdom("folklore") catch error; error.name end
+"ERR_VALUE"
+```
 """
 import_wisdom(text::AbstractString) = check(subquad_wisdom_import(text))

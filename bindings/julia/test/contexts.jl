@@ -124,3 +124,39 @@ end
     # wait also holds what other programs take.
     @test found !== nothing && parse(Float64, found[1]) <= 0.1
 end
+
+@testset "callbacks come on the thread and the task of the call" begin
+    code = """
+    using Subquad
+    const X = fill_uniform!(zeros(64, 30_000), 1)
+    const H, BLOCKS = ConvBasis(zeros(300_000)), column_blocks(range -> (note(); X[:, range]), 64, 30_000, Float64; block_columns=5_000)
+    const PLACES = Vector{Any}(undef, Threads.nthreads())
+    here() = (Threads.threadid(), current_task())
+    note() = push!(PLACES[Threads.threadid()], here())
+    # What a callback throws, which need not be an exception, ends the call and is thrown again.
+    function ends(call, thrown)
+        count = Ref(0)
+        caught = try call(_ -> (note(); (count[] += 1) == 3 && throw(thrown))) catch what what end
+        return caught === thrown && count[] == 3
+    end
+    calls = [
+        progress -> attention(X, X, X; threads=3, progress=progress),
+        progress -> multiply(H, zeros(32, 300_000); threads=2, progress=progress),
+        progress -> plan(X, X; tol=0.1, threads=2, progress=progress),
+    ]
+    function all_of_them()
+        PLACES[Threads.threadid()] = []
+        good = all(call -> ends(call, "no exception"), calls)
+        leverage_scores(BLOCKS; method=:exact, threads=2)
+        return good && length(PLACES[Threads.threadid()]) >= 9 + 6 && all(==(here()), PLACES[Threads.threadid()])
+    end
+    results = fill(false, Threads.nthreads())
+    Threads.@threads for i in 1:Threads.nthreads()
+        results[Threads.threadid()] = all_of_them()
+    end
+    all(results) || error("not so on threads ", findall(!, results))
+    """
+    status, text = other_julia(code, "JULIA_NUM_THREADS" => "2")
+    status == 0 || println(text)
+    @test status == 0
+end

@@ -53,6 +53,18 @@ end
     @test one == H[:, :, :, 1] && ConvBasis(Array(one)) == one && ConvBasis(Array(one)) isa ConvBasis{Float64,3}
 end
 
+@testset "from heads to matrices and back" begin
+    starts = cat([1 2; 4 8], [8 1; 8 7], [1 1; 2 3]; dims=3)
+    H = ConvBasis(starts, uniform(Float64, 6, 7, 2, 2, 3); cumulative=true)
+    bases = Subquad.heads(H)
+    @test bases isa Matrix{ConvBasis{Float64,2}} && size(bases) == (2, 3) && all(basis -> basis isa AbstractMatrix{Float64}, bases)
+    @test all(head -> bases[head] == H[:, :, head], CartesianIndices(bases))
+    @test ConvBasis(bases) == H && Subquad.starts(ConvBasis(bases)) == starts && ConvBasis(bases[:, 1]) == H[:, :, :, 1]
+    @test Subquad.heads(bases[1])[] == bases[1] && Subquad.heads(ConvBasis(zeros(0, 0, 2))) == [zeros(0, 0), zeros(0, 0)]
+    @test refused("ERR_VALUE", ["bases"], () -> ConvBasis(ConvBasis{Float64,2}[]))
+    @test refused("ERR_SHAPE", ["bases[2]", "3×3", "7×7"], () -> ConvBasis([bases[1], ConvBasis(ones(3))]))
+end
+
 @testset "views in" begin
     starts, kernels = [1, 3, 4], uniform(Float64, 7, 6, 3)
     H = ConvBasis(starts, kernels)

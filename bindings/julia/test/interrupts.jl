@@ -9,6 +9,8 @@ forward(progress) = attention(x, x, x; progress=progress)
 backward(progress) = attention_backward(H, y, y, y, y; backward=:conv_basis, progress=progress)
 selection(progress) = sparsify(x; method=:deterministic, columns=1000, progress=progress)
 planning(progress) = plan(x, x; tol=0.1, progress=progress)
+G, w = ConvBasis(zeros(300_000)), zeros(32, 300_000)
+products(progress) = multiply(G, w; threads=1, progress=progress)
 # Most of its time is that of a function here.
 z = column_blocks(range -> (sleep(1); x[:, range]), 64, 40_000, Float64; block_columns=100)
 reading(progress) = sparsify(z; columns=1000, progress=progress)
@@ -23,10 +25,12 @@ function once(call, started)
         finish(exception)
     end
 end
-for call in (forward, backward, selection, planning, reading)
+for call in (forward, backward, selection, planning, products, reading)
     try call(_ -> throw(InterruptException())) catch exception finish(exception) end
 end
-for call in (forward, forward, backward, backward, selection, selection, planning, planning, reading, reading)
+for call in (
+    forward, forward, backward, backward, selection, selection, planning, planning, products, products, reading, reading,
+)
     once(call, Ref(false))
 end
 close(H)
@@ -50,6 +54,6 @@ attention(x[:, 1:50], x[:, 1:50], x[:, 1:50]) == expected && println("fine")
     end
     wait(child)
     @test success(child)
-    @test length(delays) == 11 && delays[11] == Inf
+    @test length(delays) == 13 && delays[13] == Inf
     @test all(0 .<= delays[1:end-1] .<= 0.2)
 end

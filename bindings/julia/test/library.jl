@@ -6,7 +6,46 @@
     libjulia = first(filter(path -> occursin("libjulia", path), Subquad.Libdl.dllist()))
     code, text = other_julia("using Subquad", "SUBQUAD_LIBRARY" => libjulia)
     @test code != 0 && occursin("is not the subquad library", text)
-    @test withenv(() -> Subquad.library_candidates(), "SUBQUAD_LIBRARY" => nothing)[1] == "libsubquad"
+end
+
+"""A copy of the package, without what lies around it, in a folder of its own: `f(folder, package)`."""
+function elsewhere(f)
+    mktempdir() do folder
+        package = mkpath(joinpath(folder, "bindings", "julia"))
+        foreach(name -> cp(joinpath(PACKAGE, name), joinpath(package, name)), ("Project.toml", "src"))
+        f(folder, package)
+    end
+end
+
+const OPENED = "using Subquad; print(Subquad.Libdl.dlpath(Subquad.LIBRARY[]))"
+const NAME = "libsubquad.$(Subquad.Libdl.dlext)"
+const HERE = Subquad.Libdl.dlpath(Subquad.LIBRARY[])
+const LOADER_PATH = Sys.isapple() ? "DYLD_LIBRARY_PATH" : "LD_LIBRARY_PATH"
+const INSTALLED = first(other_julia("using Libdl; exit(dlopen(\"libsubquad\"; throw_error=false) === nothing ? 1 : 0)")) == 0
+
+@testset "where it is looked for" begin
+    elsewhere() do folder, package
+        build = mkpath(joinpath(folder, "build", "release"))
+        # An empty SUBQUAD_LIBRARY is as none.
+        if !INSTALLED
+            code, text = other_julia(OPENED, "SUBQUAD_LIBRARY" => ""; project=package)
+            @test code != 0
+            for word in ("an installed copy", "libsubquad\n", "build tree", joinpath(realpath(build), NAME), "set SUBQUAD_LIBRARY")
+                @test occursin(word, replace(text, build => realpath(build)))
+            end
+            symlink(HERE, joinpath(build, NAME))
+            code, text = other_julia(OPENED, "SUBQUAD_LIBRARY" => ""; project=package)
+            @test code == 0 && realpath(text) == realpath(HERE) && occursin("release", text)
+        end
+        installed = mkpath(joinpath(folder, "lib"))
+        symlink(HERE, joinpath(installed, NAME))
+        paths = join(filter(!isempty, [installed, get(ENV, LOADER_PATH, "")]), ':')
+        code, text = other_julia(OPENED, "SUBQUAD_LIBRARY" => "", LOADER_PATH => paths; project=package)
+        @test code == 0 && realpath(dirname(text)) == realpath(installed)
+        # Named, it is opened and nothing else.
+        code, text = other_julia(OPENED, "SUBQUAD_LIBRARY" => HERE, LOADER_PATH => paths; project=package)
+        @test code == 0 && text == HERE
+    end
 end
 
 @testset "versions" begin

@@ -5,12 +5,12 @@ using Test
 const FILES = [
     "library.jl", "exact.jl", "arrays.jl", "refused.jl", "backward.jl", "merge.jl", "contexts.jl", "interrupts.jl", "conv_basis.jl",
     "conv_products.jl", "conv_apply.jl", "conv_recover.jl", "training.jl", "leverage.jl", "sparsify.jl", "sparsifiers.jl",
-    "column_blocks.jl", "plans.jl", "plan_use.jl", "plan_backward.jl", "conformance.jl", "examples.jl", "smoother.jl",
-    "representatives.jl", "adaptive.jl",
+    "column_blocks.jl", "plans.jl", "plan_use.jl", "plan_backward.jl", "pullbacks.jl", "conformance.jl", "examples.jl",
+    "smoother.jl", "representatives.jl", "adaptive.jl", "gaussian_process.jl",
 ]
 
 # The tables of the conformance tests and the examples are in the checkout; a package that was installed by itself is without them.
-const IN_CHECKOUT = ["conformance.jl", "smoother.jl", "representatives.jl", "adaptive.jl"]
+const IN_CHECKOUT = ["conformance.jl", "smoother.jl", "representatives.jl", "adaptive.jl", "gaussian_process.jl"]
 isfile(joinpath(@__DIR__, "..", "..", "..", "capi", "subquad.h")) || filter!(file -> !(file in IN_CHECKOUT), FILES)
 
 # Words given as arguments choose among them: Pkg.test(test_args=["merge"]). Throwing comes first, and always.

@@ -115,7 +115,7 @@ def public():
 
 
 ABOUT_NO_MATHEMATICS = {"Gradients", "Report", "Report.json", "Status", "SubquadError", "column_blocks", "info"}
-ABOUT_NO_MATHEMATICS |= {"export_wisdom", "import_wisdom"}
+ABOUT_NO_MATHEMATICS |= {"export_wisdom", "import_wisdom", "progress"}
 
 
 @pytest.mark.parametrize("name", sorted(set(public()) - {"Status"}))

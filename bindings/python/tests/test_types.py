@@ -17,9 +17,14 @@ ABSENT = [part for part, library in BUILT_ON.items() if importlib.util.find_spec
 
 
 def checked(*command):
-    """What a type checker prints; the package may lie on PYTHONPATH."""
+    """What a type checker prints of the package that is tested."""
     run = subprocess.run(
-        [sys.executable, "-P", "-m", *map(str, command)], capture_output=True, text=True, timeout=500, check=False
+        [sys.executable, "-P", "-m", *map(str, command)],
+        env=os.environ | {"PYTHONPATH": str(PACKAGE.parent)},  # pyright does not find every environment's packages by itself
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
     )
     assert run.stdout, run.stderr
     return run.stdout

@@ -1,7 +1,8 @@
 //! Finds libsubquad, or builds it with the feature `vendored`, and tells cargo how to link it.
 //!
-//! The places, in order: the folder that `SUBQUAD_LIB_DIR` names; the build tree, when this crate lies in the
-//! repository; pkg-config; a build of our own. Dependents read where it was found from `DEP_SUBQUAD_LIB_DIR`.
+//! The places, in order: the folder that `SUBQUAD_LIB_DIR` names; with the feature `vendored` a build of our own, and no
+//! other place; the build tree, when this crate lies in the repository; pkg-config. Dependents read where it was found
+//! from `DEP_SUBQUAD_LIB_DIR`.
 
 use std::env;
 use std::fs;
@@ -15,7 +16,7 @@ fn main() {
     println!("cargo::rerun-if-env-changed=SUBQUAD_LIB_DIR");
     let mut tried = Vec::new();
     let places: [fn() -> Option<Search>; 4] =
-        [in_environment, in_build_tree, in_pkg_config, in_own_build];
+        [in_environment, in_own_build, in_build_tree, in_pkg_config];
     for place in places {
         match place() {
             Some(Ok(folder)) => return link(&folder),
@@ -23,6 +24,7 @@ fn main() {
             None => {}
         }
     }
+    tried.push("set SUBQUAD_LIB_DIR to the folder of the library, or enable the feature `vendored` to build it".into());
     println!("cargo::error=libsubquad was not found");
     for reason in tried {
         println!("cargo::error={reason}");
@@ -44,7 +46,11 @@ fn in_environment() -> Option<Search> {
 }
 
 fn in_build_tree() -> Option<Search> {
-    let folder = source_root()?.join("build").join("release");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(3)?;
+    if !root.join("capi").join("subquad.h").exists() {
+        return None; // another's tree
+    }
+    let folder = root.join("build").join("release");
     let library = folder.join(library_name());
     println!("cargo::rerun-if-changed={}", library.display());
     Some(if library.exists() {
@@ -75,18 +81,13 @@ fn in_pkg_config() -> Option<Search> {
     }))
 }
 
+/// The sources are in this crate's own folder: links in the repository, files in a package.
 #[cfg(feature = "vendored")]
 fn in_own_build() -> Option<Search> {
-    let Some(root) = source_root() else {
-        return Some(Err(
-            "the feature `vendored` needs the sources of libsubquad beside this crate".into(),
-        ));
-    };
-    for part in ["CMakeLists.txt", "cmake", "capi", "core"] {
-        println!("cargo::rerun-if-changed={}", root.join(part).display());
-    }
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("source");
+    println!("cargo::rerun-if-changed={}", source.display());
     // Kernels without optimisation serve nobody, so cargo's profile has no say.
-    let prefix = cmake::Config::new(root)
+    let prefix = cmake::Config::new(source)
         .profile("Release")
         .define("SUBQUAD_BUILD_TESTS", "OFF")
         .define("CMAKE_INSTALL_LIBDIR", "lib")
@@ -96,16 +97,7 @@ fn in_own_build() -> Option<Search> {
 
 #[cfg(not(feature = "vendored"))]
 fn in_own_build() -> Option<Search> {
-    Some(Err("set SUBQUAD_LIB_DIR to the folder of the library, or enable the feature `vendored` to build it".into()))
-}
-
-/// The root of libsubquad's sources: the repository that this crate lies in.
-fn source_root() -> Option<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(3)?;
-    root.join("capi")
-        .join("subquad.h")
-        .exists()
-        .then(|| root.to_owned())
+    None
 }
 
 fn library_name() -> &'static str {

@@ -1757,7 +1757,7 @@ unsafe extern "C" {
     /// What the outputs of a plan must be: o_out and lse_out get the dtype, ndim, shape, row-major strides, and data = NULL, for values
     /// of d_v columns. n_k_out, kv_heads_out: what v must have. Each *_out may be NULL.
     /// Owns:    nothing.
-    /// Errors:  SUBQUAD_ERR_NULL, SUBQUAD_ERR_VALUE for a negative d_v.
+    /// Errors:  SUBQUAD_ERR_NULL, SUBQUAD_ERR_VALUE for a negative d_v, SIZE.
     /// Threads: any.
     /// Since:   0.1
     /// ```
