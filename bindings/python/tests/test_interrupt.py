@@ -7,6 +7,7 @@ import textwrap
 import time
 
 import pytest
+from cli_program import heed_signals
 
 LIMIT = 0.2  # seconds from the signal to the exception, as promised: the library asks every 50 ms at the latest
 
@@ -68,6 +69,7 @@ def start(script):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=heed_signals,
     )
     assert child.stdout.readline() == "ready\n", child.stderr.read()
     return child
