@@ -164,7 +164,7 @@ def test_progress_and_ctrl_c_on_a_terminal(folder, monkeypatch):
 
 def test_bars_leave_nothing_behind():
     """Standard output is a pipe and gets the table; the terminal is as empty as it was."""
-    with Terminal("bench", "--sizes", "4000", "--repeats", "2", "--threads", "1") as terminal:
+    with Terminal("bench", "--sizes", "12000", "--repeats", "2", "--threads", "1") as terminal:
         while terminal.look():
             pass
         assert terminal.child.wait() == 0
