@@ -115,7 +115,7 @@ class ColumnSparsifier(_SelectorMixin, _BaseEstimator):  # type: ignore[misc]  #
         neither = self.columns is None and self.eps is None
         x = _validation.validate_data(self, X, **_ACCEPTED)
         for name in _FITTED:  # from here on nothing of an earlier fit remains, even if this one fails
-            vars(self).pop(name, None)
+            self.__dict__.pop(name, None)
         if is_sparse(x) and x.format == "csr":
             x = x.sorted_indices()  # type: ignore[attr-defined]  # itself where they are sorted
         with naming("x", "X"), naming("seed", "random_state"):
