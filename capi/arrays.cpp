@@ -104,8 +104,9 @@ void check_array(const Argument& argument, int32_t least_ndim, int32_t most_ndim
     }
   }
   if (count > (is_empty(array) ? kMaxEmptyExtents : kMaxElements) || reach > kMaxElements / item_bytes(array)) {
-    throw Error(Status::err_size, name + " has shape " + shape_text(array) + " and strides " +
-                                      list_text(array.strides, array.ndim) + ", which overflow the address space");
+    throw Error(Status::err_size,
+                name + " has shape " + shape_text(array) + " and strides " + list_text(array.strides, array.ndim) +
+                    (is_empty(array) ? ", more empty rows than are worked on" : ", which overflow the address space"));
   }
   if (is_empty(array)) return;
   if (array.data == nullptr) throw Error(Status::err_null, name + " has shape " + shape_text(array) + " but its data is null");

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include "capi/adaptive.hpp"
@@ -108,14 +109,15 @@ std::vector<int64_t> shape_of(int32_t ndim, int64_t batch, int64_t heads, int64_
 
 void describe(subquad_array* out, int32_t dtype, const std::vector<int64_t>& shape) {
   if (out == nullptr) return;
-  *out = {nullptr, dtype, static_cast<int32_t>(shape.size()), {}, {}};
+  subquad_array array{nullptr, dtype, static_cast<int32_t>(shape.size()), {}, {}};
   int64_t stride = 1;
   for (size_t axis = shape.size(); axis-- > 0;) {
-    out->shape[axis] = shape[axis];
-    out->strides[axis] = stride;
+    array.shape[axis] = shape[axis];
+    array.strides[axis] = stride;
     if (__builtin_mul_overflow(stride, shape[axis], &stride))
-      throw Error(Status::err_size, "d_v is so large that o overflows the address space");
+      throw Error(Status::err_size, "d_v is " + std::to_string(shape.back()) + ": o overflows the address space");
   }
+  *out = array;
 }
 
 // The arrays of a call with a plan.

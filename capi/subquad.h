@@ -177,7 +177,8 @@ enum {
  * Inputs may have any strides: zero (broadcast) and negative (reversed) included. Elements must be aligned to their size.
  * Outputs must not make two elements share memory: each axis must step over all that the axes of smaller stride cover. An
  * output's extent (the addresses from its first element to its last) must not overlap that of another argument, except where a
- * function says so; interleaved outputs are refused. data may be NULL when the array has no elements. */
+ * function says so; interleaved outputs are refused. data may be NULL when the array has no elements; its other extents then
+ * multiply to 2^24 at most (SUBQUAD_ERR_SIZE), since time and memory grow with rows even where they hold nothing. */
 typedef struct subquad_array {
   void* data;
   int32_t dtype;                     /* SUBQUAD_FLOAT32 .. */

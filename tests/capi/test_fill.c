@@ -153,6 +153,10 @@ static void test_errors(void** state) {
   for (int i = 0; i < 4; ++i) assert_true(data[i] == (float)(i + 1));
   subquad_array empty = vector(NULL, SUBQUAD_FLOAT32, 0);
   assert_ok(subquad_fill_uniform(&empty, 0, 0, 0, 1));
+  subquad_array rows_of_nothing = {NULL, SUBQUAD_FLOAT32, 2, {1 << 24, 0}, {1, 1}};
+  assert_ok(subquad_fill_uniform(&rows_of_nothing, 0, 0, 0, 1));
+  ++rows_of_nothing.shape[0];
+  assert_status(subquad_fill_uniform(&rows_of_nothing, 0, 0, 0, 1), SUBQUAD_ERR_SIZE);
 }
 
 int main(void) {

@@ -151,6 +151,10 @@ static void test_what_a_plan_describes(void** state) {
     assert_ok(subquad_plan_describe(plan, 0, &o, NULL, NULL, NULL));
     assert_int_equal(o.shape[3], 0);
     assert_ok(subquad_plan_describe(plan, 3, NULL, NULL, NULL, NULL));
+    const subquad_array before = o;
+    assert_int_equal(subquad_plan_describe(plan, INT64_MAX, &o, NULL, NULL, NULL), SUBQUAD_ERR_SIZE);
+    assert_non_null(strstr(subquad_last_error(), "9223372036854775807"));
+    assert_memory_equal(&o, &before, sizeof o);
     subquad_plan_destroy(plan);
     subquad_options_destroy(options);
     problem_free(&p);

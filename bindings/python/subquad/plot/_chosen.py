@@ -73,7 +73,7 @@ def dense_y(sparsifier: object, sources: Sequence[Any]) -> npt.NDArray[np.float6
         if len(sources) > 1:
             raise error(Status.ERR_CONFLICT, "k is given, but a ColumnSparsifier is of one matrix")
         (x,) = sources
-        if isinstance(x, ColumnBlocks) or x.shape[1] <= sparsifier.columns_.max():
+        if isinstance(x, ColumnBlocks) or x.shape[1] != sparsifier.n_features_in_:
             raise error(
                 Status.ERR_SHAPE, f"x, of shape {x.shape}, is not the matrix in memory that the ColumnSparsifier was fitted on"
             )
@@ -83,6 +83,9 @@ def dense_y(sparsifier: object, sources: Sequence[Any]) -> npt.NDArray[np.float6
     if sum(rows) != y.shape[0]:
         given = f"x has {rows[0]} rows" + (f" and k {rows[1]}" if len(rows) > 1 else "")
         raise error(Status.ERR_SHAPE, f"{given}, but the sparsifier is of {y.shape[0]}")
+    chosen = _sparsifier(sparsifier)
+    if chosen.method != "gram" and sources[0].shape[1] <= (last := chosen.indices.max(initial=-1)):
+        raise error(Status.ERR_SHAPE, f"x has {sources[0].shape[1]} columns, but column {last} was chosen")
     return y
 
 
