@@ -25,6 +25,7 @@ class FittedColumns(Protocol):
     epsilon_: float | None
     certificate_: str | None
     rank_: int | None
+    n_features_in_: int
     report_: Report
 
 
