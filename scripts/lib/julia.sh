@@ -137,10 +137,11 @@ julia_run() {
   env "${settings[@]}" "$julia" "$@"
 }
 
-# The library under test is that of $SUBQUAD_BUILD, by default build/release, whatever else is installed.
+# The library under test is that of $SUBQUAD_BUILD, by default build/release, whatever else is installed. The time goes into compiling
+# the tests, and -O1 halves it; -O0 would keep objects alive that optimised code drops.
 julia_test() {
   local suffix=so
   [ "$(uname)" = Darwin ] && suffix=dylib
   SUBQUAD_LIBRARY="${SUBQUAD_BUILD:-$julia_build/release}/libsubquad.$suffix" \
-    julia_run --startup-file=no --project="$julia_root/bindings/julia" -e 'using Pkg; Pkg.test()' "$@"
+    julia_run --startup-file=no --project="$julia_root/bindings/julia" -e 'using Pkg; Pkg.test(julia_args=["-O1"])' "$@"
 }

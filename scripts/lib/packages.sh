@@ -16,6 +16,7 @@ build|OpenBLAS|pkg-config --exists openblas|libopenblas-dev|package openblas, op
 build|Armadillo|packages_header armadillo|libarmadillo-dev|package armadillo, armadillo-devel or libarmadillo-dev
 build|Highway 1.0 or newer|pkg-config --atleast-version=1.0 libhwy|libhwy-dev|package highway, highway-devel or libhwy-dev
 build|JSON for Modern C++|packages_header nlohmann/json.hpp|nlohmann-json3-dev|package nlohmann-json, json-devel or nlohmann-json3-dev
+build|ccache, with which the library is compiled once and not for each package again|packages_ccache|ccache|package ccache
 tests|doctest|packages_header doctest/doctest.h|doctest-dev|package doctest, doctest-devel or doctest-dev
 tests|cmocka|pkg-config --exists cmocka|libcmocka-dev|package cmocka, libcmocka-devel or libcmocka-dev
 python|Python 3.11 or newer with venv, pip and headers|python_find|python3 python3-venv python3-dev|your system's Python, or one that uv or pyenv installs
@@ -39,6 +40,9 @@ packages_header() { printf '#if !__has_include(<%s>)\n#error\n#endif\n' "$1" | c
 
 # Other systems keep theirs elsewhere, and have them anyway.
 packages_certificates() { ! packages_on_debian_12 || [ -s /etc/ssl/certs/ca-certificates.crt ]; }
+
+# Without it everything works, and takes longer.
+packages_ccache() { ! packages_on_debian_12 || command -v ccache; }
 
 packages_fetcher() { command -v curl || command -v wget; }
 
