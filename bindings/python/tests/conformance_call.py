@@ -23,8 +23,24 @@ RESULTS = {
     **conformance_plan.RESULTS,
     **conformance_sparsify.RESULTS,
 }
-# The result that can be written to an array of the caller's.
-OUT = {name: results[0] for name, results in RESULTS.items() if results[0] in ("o", "y")}
+# The results that can be written to arrays of the caller's, in the order of `out`.
+OUT = {
+    "attention": ["o", "lse"],
+    "attention_backward": ["dq", "dk", "dv", "d_lag_bias"],
+    "attention_loss": ["grad_x"],
+    "attention_merge": ["o", "lse"],
+    "conv_basis_apply": ["o", "lse"],
+    "conv_basis_apply_transposed": ["y"],
+    "conv_basis_backward": ["dq", "dk", "dv"],
+    "conv_basis_get": ["kernels_out"],
+    "conv_basis_multiply": ["y"],
+    "conv_basis_multiply_transposed": ["y"],
+    "conv_basis_to_dense": ["h_out"],
+    "leverage_scores": ["scores"],
+    "plan_apply": ["o", "lse"],
+    "plan_backward": ["dq", "dk", "dv"],
+    "sparsifier_attention": ["o", "lse"],
+}
 
 
 def keywords(options):
@@ -70,8 +86,17 @@ class Call(conformance_plan.PlanCalls, conformance_sparsify.SparsifierCalls):
         optional = {name: row[name] for name in ("fill", "count", "context", "conv_basis", "sparsifier", "plan") if name in row}
         return cls(row["function"], row["dtype"], row["options"], specs, **optional)
 
+    def out(self, arrays):
+        """The arrays of this call's outputs, by name, as its `out`: the only one there can be by itself, and so o without lse."""
+        names = OUT.get(self.function, [])
+        given = [arrays[name].array if name in arrays else None for name in names]
+        if all(array is None for array in given):
+            return None
+        alone = len(given) == 1 or (names[0] == "o" and all(array is None for array in given[1:]))
+        return given[0] if alone else tuple(given)
+
     def run(self, out=None):
-        """out: the array to give as `out`, where the function has that argument."""
+        """out: what to give as `out`, where the function has that argument."""
         run = self._of_basis if self.conv_basis else getattr(self, f"_{self.function}")
         return run(out)
 
@@ -101,12 +126,12 @@ class Call(conformance_plan.PlanCalls, conformance_sparsify.SparsifierCalls):
     def _attention_backward(self, out):
         settings = self._optional("lag_bias", "key_ranges") | self.options | self.threads
         arrays = self._given("q", "k", "v", "o", "lse", "d_o")
-        gradients, report = subquad.attention_backward(*arrays, return_report=True, **settings)
+        gradients, report = subquad.attention_backward(*arrays, out=out, return_report=True, **settings)
         return gradients._asdict(), report
 
     def _attention_loss(self, out):
         arrays = self._given("a1", "a2", "a3", "x", "y", "e")
-        loss, grad_x, report = subquad.attention_loss(*arrays, return_report=True, **self.options, **self.threads)
+        loss, grad_x, report = subquad.attention_loss(*arrays, out=out, return_report=True, **self.options, **self.threads)
         return {"loss": np.array([loss]), "grad_x": grad_x}, report
 
     def _made(self):
@@ -128,12 +153,12 @@ class Call(conformance_plan.PlanCalls, conformance_sparsify.SparsifierCalls):
             method = self.function.removeprefix("conv_basis_")
             if method == "get":
                 full = (basis.batch, basis.heads, basis.bases)
-                starts, kernels = basis.starts.reshape(full), basis.kernels(**self.options).reshape(*full, basis.n)
-                return {"starts_out": starts, "kernels_out": kernels}, None
+                kernels = basis.kernels(out=out, **self.options).reshape(*full, basis.n)
+                return {"starts_out": basis.starts.reshape(full), "kernels_out": kernels}, None
             if method == "to_dense":
-                return {"h_out": basis.to_dense(**settings)}, None
+                return {"h_out": basis.to_dense(out=out, **settings)}, None
             if method == "backward":
-                gradients, report = basis.backward(*self._given("q", "k", "v", "d_o"), return_report=True, **settings)
+                gradients, report = basis.backward(*self._given("q", "k", "v", "d_o"), out=out, return_report=True, **settings)
                 return gradients._asdict(), report
             if method == "apply":
                 o, lse, report = basis.apply(*self._given("v"), out=out, return_lse=True, return_report=True, **settings)

@@ -40,7 +40,7 @@ class PlanCalls:
     def _plan_backward(self, out):
         with self._planned() as plan:
             arrays = self._given("v", "o", "lse", "d_o")
-            gradients, report = plan.backward(*arrays, return_report=True, **self.options, **self.threads)
+            gradients, report = plan.backward(*arrays, out=out, return_report=True, **self.options, **self.threads)
         return gradients._asdict(), report
 
 

@@ -52,7 +52,7 @@ class SparsifierCalls:
     """Calls of the functions of sparsifiers: `_given` gives arrays and matrices by name, `sparsifier` how one is made."""
 
     def _leverage_scores(self, out):
-        scores, report = subquad.leverage_scores(*self._given("x"), return_report=True, **self.options, **self.threads)
+        scores, report = subquad.leverage_scores(*self._given("x"), out=out, return_report=True, **self.options, **self.threads)
         return {"scores": scores}, report
 
     def _made_sparsifier(self, options):
