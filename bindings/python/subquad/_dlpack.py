@@ -51,7 +51,9 @@ def to_fill(name: str, tensor: Any) -> npt.NDArray[Any]:
         raise error(Status.ERR_VALUE, f"{_described(name, tensor)} that cannot be filled: {cause}") from cause
     if array.flags.writeable:
         return array
-    # Before its version 1 DLPack does not say whether memory may be written, and NumPy assumes that it may not.
+    if _says_what_may_be_written(tensor):
+        raise error(Status.ERR_VALUE, f"{_described(name, tensor)} that cannot be filled: its memory is marked read-only")
+    # Before its version 1 DLPack does not say, and NumPy assumes that memory may not be written.
     return memory(array.__array_interface__["data"][0], array.shape, array.dtype, strides=array.strides, keep=array)
 
 
@@ -68,6 +70,17 @@ def maker(name: str, tensor: Any) -> Callable[[Any], Any]:
 
 def _described(name: str, tensor: object) -> str:
     return f"{name} is a {type(tensor).__module__}.{type(tensor).__name__}"
+
+
+def _says_what_may_be_written(tensor: Any) -> bool:
+    """Whether it hands its memory over with version 1 of DLPack, which NumPy asks for from 2.1 on."""
+    if np.lib.NumpyVersion(np.__version__) < "2.1.0":
+        return False
+    try:
+        capsule = tensor.__dlpack__(max_version=(1, 0))
+    except TypeError:  # an exporter from before there were versions
+        return False
+    return '"dltensor_versioned"' in repr(capsule)
 
 
 def _refuse_lazy(name: str, tensor: Any) -> None:

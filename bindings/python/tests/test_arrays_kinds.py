@@ -142,6 +142,21 @@ def test_out_that_is_read_only(old):
     assert caught.value.name == "ERR_VALUE"
 
 
+def test_out_that_dlpack_marks_read_only():
+    """Since its version 1, whatever the library itself would let be written."""
+    frozen = np.zeros((4, 3))
+    frozen.flags.writeable = False
+
+    class Careless(Tensor):
+        def __setitem__(self, index, value):
+            pass
+
+    with pytest.raises(ValueError, match=r"^out is a .*Careless that cannot be filled: its memory is marked read-only") as caught:
+        subquad.attention(Q, K, V, out=Careless(frozen))
+    assert caught.value.name == "ERR_VALUE"
+    assert not frozen.any()
+
+
 def test_out_overlaps_an_input():
     with pytest.raises(ValueError, match=r"^out overlaps q") as caught:
         subquad.attention(Tensor(Q), K, K, out=Tensor(Q))
