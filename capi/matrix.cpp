@@ -74,7 +74,8 @@ void check_dense(const Argument& x) {
 template <class T>
 sparsify::Part<T> subquad_matrix::part(const char* name) const {
   if (const auto* x = std::get_if<subquad_array>(&source)) {
-    return {name, rows, sparsify::DenseColumns<T>{static_cast<const T*>(x->data), x->strides[0], x->strides[1]}};
+    const auto view = capi::view_of<const T, 2>({name, x});
+    return {name, rows, sparsify::DenseColumns<T>{view.data, view.strides[0], view.strides[1]}};
   }
   if (const auto* x = std::get_if<subquad_sparse>(&source)) {
     return {name, rows,

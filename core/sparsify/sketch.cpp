@@ -142,12 +142,12 @@ int64_t slots_for(const Columns<T>& x, int64_t entries) {
   return slots;
 }
 
-// X' itself.
+// X' itself; where X has no columns, one row of zeros in its place: Armadillo's columns need an address.
 template <class T>
 Sketch transposed(Execution& run, Monitor& monitor, const Columns<T>& x, typename Columns<T>::Check check) {
   Sketch result;
-  const int64_t n = x.rows(), d = x.count();
-  result.matrix.set_size(static_cast<arma::uword>(d), static_cast<arma::uword>(n));
+  const int64_t n = x.rows(), d = std::max<int64_t>(x.count(), 1);
+  result.matrix.zeros(static_cast<arma::uword>(d), static_cast<arma::uword>(n));
   x.pass(run, monitor, 1, check, [&](int64_t, ColumnReader<T>& reader, int64_t first, int64_t last) {
     const int64_t width = reader.convenient();
     for (int64_t j = first; j < last; j += width) {

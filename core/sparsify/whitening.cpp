@@ -43,7 +43,7 @@ double factor_gram(const arma::mat& matrix, arma::mat* r) {
 Whitening whiten_sketch(Sketch& sketch, double unit) {
   Whitening result;
   result.exact = sketch.rows == 0;
-  const arma::vec factor = scale_rows(sketch);
+  arma::vec factor = scale_rows(sketch);
   const auto n = sketch.matrix.n_cols;
   // Rounding of the sketch moves singular values by about so much, the largest being at least 1.
   const double tolerance = 4 * unit * (std::sqrt(static_cast<double>(n)) + std::sqrt(sketch.additions));
@@ -72,10 +72,9 @@ Whitening whiten_sketch(Sketch& sketch, double unit) {
       result.inverse.col(k) *= svd.s(k);
     }
   }
-  for (arma::uword i = 0; i < n; ++i) {
-    result.w.row(i) *= factor(i);
-    result.inverse.row(i) *= factor(i) > 0 ? 1 / factor(i) : 0;
-  }
+  result.w.each_col() %= factor;
+  factor.transform([](double x) { return x > 0 ? 1 / x : 0; });
+  result.inverse.each_col() %= factor;
   return result;
 }
 
