@@ -110,7 +110,7 @@ def attention_backward(
     then dk and dv are final, and the dq of the slices add up.
 
     With method "conv_basis" the basis is found again and the rest is `ConvBasis.backward`: `backward` is "conv_basis" for gradients by
-    transforms, "exact" for those of exact attention, None for the faster. o and lse are not read, and d_lag_bias is None: there is no
+    transforms, "exact" for those of exact attention, None for the faster. o and lse take no part, and d_lag_bias is None: there is no
     gradient in lag_bias in this version.
 
     With tol or budget, or method "auto", the plan is made again, which takes the same seed, and the rest is `Plan.backward`: who has the
