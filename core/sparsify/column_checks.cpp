@@ -53,7 +53,7 @@ void check_offsets(const Part<T>& part, const SparseColumns<T>& x, int64_t outer
     const int64_t offset = x.offset(o), least = o == 0 ? 0 : x.offset(o - 1);
     const bool fits = o == 0 ? offset == 0 : offset >= least && offset <= x.nonzeros;
     if (fits && (o < outer || offset == x.nonzeros)) continue;
-    throw Error(Status::err_value, part.name + ": offsets[" + text(o) + "] is " + text(offset + x.base) +
+    throw Error(Status::err_value, part.name + ": offsets[" + text(o) + "] is " + text(x.at(x.offsets, o)) +
                                        "; offsets must not fall, from " + text(x.base) + " to " + text(x.nonzeros + x.base) +
                                        ", the number of nonzeros" + (x.base == 0 ? "" : " and one"));
   }
@@ -85,7 +85,7 @@ template <class T>
   while (e + 1 < last && x.index(e) >= 0 && x.index(e) < inner && (x.by_columns || e == first || x.index(e) >= x.index(e - 1)))
     ++e;
   const bool outside = x.index(e) < 0 || x.index(e) >= inner;
-  throw Error(Status::err_value, part.name + ": indices[" + text(e) + "] is " + text(x.index(e) + x.base) +
+  throw Error(Status::err_value, part.name + ": indices[" + text(e) + "] is " + text(x.at(x.indices, e)) +
                                      (outside ? ", not in [" + text(x.base) + ", " + text(inner + x.base) + ")"
                                               : ", less than the one before it in its row: CSR needs them sorted"));
 }

@@ -27,12 +27,18 @@ struct SparseColumns {
   bool by_columns, wide;
   int64_t base;
 
-  int64_t offset(int64_t outer) const { return at(offsets, outer) - base; }
-  int64_t index(int64_t entry) const { return at(indices, entry) - base; }
+  int64_t offset(int64_t outer) const { return from_zero(at(offsets, outer)); }
+  int64_t index(int64_t entry) const { return from_zero(at(indices, entry)); }
 
- private:
+  // As it stands in `offsets` or `indices`.
   int64_t at(const void* list, int64_t i) const {
     return wide ? static_cast<const int64_t*>(list)[i] : static_cast<const int32_t*>(list)[i];
+  }
+
+ private:
+  // The least number of all, which is wrong in either list, wraps to the greatest, which is too.
+  int64_t from_zero(int64_t number) const {
+    return static_cast<int64_t>(static_cast<uint64_t>(number) - static_cast<uint64_t>(base));
   }
 };
 
