@@ -44,7 +44,7 @@ export attention_loss
 export sparsify, sparsify_pair, Sparsifier, ratio_bound, softmax_error, leverage_scores, column_blocks
 export Context, Report, SubquadError
 
-using LinearAlgebra: LinearAlgebra, Adjoint, Transpose, mul!
+using LinearAlgebra: LinearAlgebra, AbstractTriangular, Adjoint, Bidiagonal, Diagonal, SymTridiagonal, Transpose, Tridiagonal, mul!
 using SparseArrays: SparseArrays, nnz, nonzeros, nzrange, rowvals
 
 include("library.jl")

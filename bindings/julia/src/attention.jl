@@ -34,7 +34,8 @@ heads share key/value heads in groups that lie together. A query that sees no ke
 - `check_finite=true`: refuse a NaN or an infinity, with its index. Off, they reach the output.
 - `threads`: how many threads; the result has the same bits for any number. Unless given, `SUBQUAD_NUM_THREADS` or all processors.
 - `context`: a [`Context`](@ref) to run on in place of one from the pool.
-- `progress`: called as `progress(fraction)` every 20 ms or so, on this thread; what it throws ends the call and is thrown again.
+- `progress`: called as `progress(fraction)` every 20 ms or so, at least every 50, on this thread; what it throws ends the call and is
+  thrown again.
 - `return_lse=false`, `return_report=false`: also return `lse`, a [`Report`](@ref).
 
 Ctrl-C ends a call on Julia's first thread within a fifth of a second with an `InterruptException`.
@@ -57,11 +58,18 @@ false
 ```
 """
 function attention(q::AbstractArray, k::AbstractArray, v::AbstractArray; return_lse=false, return_report=false, keywords...)
+    refuse_lse(keywords)
     o = Array{eltype(q)}(undef, size(v, 1), size(q)[2:end]...)
     lse = return_lse ? Array{eltype(q)}(undef, size(q)[2:end]) : nothing
     result = attention!(o, q, k, v; lse=lse, return_report=return_report, keywords...)
     report = return_report ? last(result) : nothing
     return unwrapped(o, lse, report)
+end
+
+"""A call that makes its own `lse` returns that one, so it has no use for the caller's."""
+function refuse_lse(keywords)
+    haskey(keywords, :lse) || return nothing
+    throw(SubquadError(SUBQUAD_ERR_CONFLICT, "lse is given to a call that makes its own; calls that end in ! write to one"))
 end
 
 """Results as they are returned: without those that are `nothing`, and bare when one is left."""
@@ -99,7 +107,7 @@ function call_attention(inputs, outputs, settings)
     return with_call(settings) do context, options, report
         GC.@preserve inputs outputs begin
             status = subquad_attention(context, options, c_arguments(inputs)..., c_arguments(outputs)..., report)
-            check(status, inputs, outputs)
+            check(status, inputs, outputs, settings.message_names)
         end
     end
 end

@@ -6,9 +6,9 @@
 Gradients of [`attention`](@ref) with respect to `q`, `k`, `v`, given the gradient `d_o` with respect to `o`. `o` and `lse` are the
 forward call's results for the same `q`, `k`, `v` and keywords. The result is a named tuple; it has `d_lag_bias` too where `lag_bias` is
 given, and `report` with `return_report=true`. Heads that share keys and values add their gradients up; so do all that share a lag bias.
-With `method=:conv_basis` the basis is found again, `o` and `lse` are not read, and there is no `d_lag_bias`. With `tol` or `budget` the
-plan is made again, and there is no `d_lag_bias` either; the rest is `attention_backward(plan, v, o, lse, d_o)`, which is the one to call
-where there is a [`plan`](@ref).
+With `method=:conv_basis` the basis is found again, `o` and `lse` are not needed and may be `nothing`, and there is no `d_lag_bias`. With
+`tol` or `budget` the plan is made again, and there is no `d_lag_bias` either; the rest is `attention_backward(plan, v, o, lse, d_o)`,
+which is the one to call where there is a [`plan`](@ref).
 
 For a slice of the keys (`key_offset`) give the `o` and `lse` of the merged whole: `dk` and `dv` are then final, and the `dq` of the
 slices add up.
@@ -28,16 +28,18 @@ julia> size(dq), size(dk), size(dv)
 ```
 """
 function attention_backward(
-    q::AbstractArray, k::AbstractArray, v::AbstractArray, o::AbstractArray, lse::AbstractArray, d_o::AbstractArray;
+    q::AbstractArray, k::AbstractArray, v::AbstractArray, o::Union{AbstractArray,Nothing}, lse::Union{AbstractArray,Nothing},
+    d_o::AbstractArray;
     lag_bias=nothing, key_ranges=nothing, threads=nothing, context=nothing, progress=nothing, return_report=false, options...,
 )
     inputs = Named[
         "q" => q, "k" => k, "v" => v, "lag_bias" => lag_bias, "key_ranges" => range_table(key_ranges), "o" => o, "lse" => lse, "d_o" => d_o,
     ]
-    gradient(::Nothing) = nothing
-    gradient(array) = Array{eltype(array)}(undef, size(array))
+    gradient(array::AbstractArray) = Array{eltype(array)}(undef, size(array))
+    # There is no lag bias, or the call refuses it.
+    gradient(_) = nothing
     options = with_method(options)
-    exact = Symbol(something(get(options, :method, nothing), :exact)) == :exact
+    exact = method_of(options) == SUBQUAD_METHOD_EXACT
     results = (dq=gradient(q), dk=gradient(k), dv=gradient(v), d_lag_bias=exact ? gradient(lag_bias) : nothing)
     outputs = Named[string(name) => array for (name, array) in pairs(results)]
     report = call_backward(inputs, outputs, Settings(context, threads, progress, options, return_report))
@@ -49,7 +51,7 @@ function call_backward(inputs, outputs, settings)
     return with_call(settings) do context, options, report
         GC.@preserve inputs outputs begin
             status = subquad_attention_backward(context, options, c_arguments(inputs)..., c_arguments(outputs)..., report)
-            check(status, inputs, outputs)
+            check(status, inputs, outputs, settings.message_names)
         end
     end
 end

@@ -31,6 +31,9 @@ function column_blocks(f, rows, columns, T; block_columns=nothing)
     if !(T in (Float32, Float64))
         throw(SubquadError(SUBQUAD_ERR_DTYPE, "column_blocks has elements of type $T, not Float32 or Float64"))
     end
+    if !applicable(f, 1:1)
+        throw(SubquadError(SUBQUAD_ERR_TYPE, "f must be a function of a range of columns, such as 1:4096, not a $(typeof(f))"))
+    end
     sizes = number(Int64, Integer, :rows, rows), number(Int64, Integer, :columns, columns)
     minimum(sizes) < 0 && throw(SubquadError(SUBQUAD_ERR_SHAPE, "rows = $rows or columns = $columns is negative"))
     return ColumnBlocks{T}(f, sizes, number(Int64, Integer, :block_columns, something(block_columns, 0)))

@@ -29,12 +29,21 @@ mutable struct Context
         check(subquad_context_create(handle))
         context = finalizer(abandon, new(handle[], count, Threads.Atomic{Int}(IDLE)))
         threads === nothing || check(subquad_context_set_threads(context.pointer, count))
-        simd_target === nothing || check(subquad_context_set_simd_target(context.pointer, simd_target))
-        workspace_limit === nothing ||
-            check(subquad_context_set_workspace_limit(context.pointer, number(Int64, Integer, :workspace_limit, workspace_limit)))
+        if simd_target !== nothing
+            simd_target isa Union{Symbol,AbstractString} ||
+                throw(SubquadError(SUBQUAD_ERR_TYPE, "simd_target must be the name of a target, not a $(typeof(simd_target))"))
+            check(subquad_context_set_simd_target(context.pointer, string(simd_target)), CONTEXT_NAMES)
+        end
+        if workspace_limit !== nothing
+            bytes = number(Int64, Integer, :workspace_limit, workspace_limit)
+            check(subquad_context_set_workspace_limit(context.pointer, bytes), CONTEXT_NAMES)
+        end
         return context
     end
 end
+
+# What C's functions call the settings.
+const CONTEXT_NAMES = Dict(:simd_target => :name, :workspace_limit => :bytes)
 
 const IDLE, RUNNING, CLOSED = 0, 1, 2
 
@@ -92,7 +101,8 @@ occupied(f, context) = throw(SubquadError(SUBQUAD_ERR_TYPE, "context must be a C
 
 # Idle contexts between calls, so that a call need not start threads. More than one per Julia thread is never of use for long.
 const POOL = Context[]
-const POOL_LOCK = ReentrantLock()
+# It must not let the task wait: Ctrl-C is held back around it, and a task that waits may go on on another thread.
+const POOL_LOCK = Threads.SpinLock()
 
 function take_from_pool(threads)
     count = something(threads, 0)
@@ -150,11 +160,25 @@ struct Settings
     progress::Any
     options::Vector{Pair{Symbol,Any}}
     return_report::Bool
-    short_names::Dict{Symbol,Symbol}    # of options
+    short_names::Dict{Symbol,Symbol}      # of options
+    message_names::Dict{Symbol,Symbol}    # those of them that messages have
     function Settings(context, threads, progress, options, return_report, short_names=CONV_NAMES)
+        if !(progress === nothing || applicable(progress, 0.0))
+            problem = "progress must be a function of the fraction that is done, a number, not a $(typeof(progress))"
+            throw(SubquadError(SUBQUAD_ERR_TYPE, problem))
+        end
         named = Pair{Symbol,Any}[name => value for (name, value) in options]
-        return new(context, threads, progress, named, return_report, short_names)
+        return new(context, threads, progress, named, return_report, short_names, names_in_messages(named, short_names))
     end
+end
+
+"""
+The short names by which messages call options: those that the caller wrote and, where no long one is written, the others too.
+"""
+function names_in_messages(options, short_names)
+    written = [name for (name, value) in options if value !== nothing]
+    isempty(intersect(written, values(short_names))) && return short_names
+    return filter(entry -> entry.first in written, short_names)
 end
 
 """

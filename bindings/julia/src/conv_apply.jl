@@ -29,6 +29,7 @@ true
 ```
 """
 function apply(basis::ConvBasis, v::AbstractArray; return_lse=false, return_report=false, keywords...)
+    refuse_lse(keywords)
     o = result_for(basis, v)
     lse = return_lse ? similar(o, Base.tail(size(o))) : nothing
     result = apply!(o, basis, v; lse=lse, return_report=return_report, keywords...)

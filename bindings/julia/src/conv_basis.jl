@@ -65,7 +65,7 @@ function make_basis(call, B, inputs, settings)
     made = Ref{B}()
     report = with_call(settings) do context, options, report
         handle = Ref(Ptr{subquad_conv_basis}(C_NULL))
-        check(call(context, options, report, handle), inputs, Named[])
+        check(call(context, options, report, handle), inputs, Named[], settings.message_names)
         made[] = B(handle[])
     end
     return made[], report

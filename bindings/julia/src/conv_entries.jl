@@ -59,6 +59,7 @@ end
 function Base.getindex(basis::ConvBasis{T,N}, index::Vararg{Int,N}) where {T,N}
     @boundscheck checkbounds(basis, index...)
     i, j, head, batch = (index..., 1, 1)
+    isopen(basis) || throw(SubquadError(SUBQUAD_ERR_NULL, "basis is closed"))
     i >= j || return zero(T)
     starts, kernels = entries(basis)
     r = searchsortedlast(view(starts, :, head, batch), j)
@@ -67,7 +68,6 @@ end
 
 """Starts and cumulative kernels, which stay in memory from the first time on."""
 function entries(basis::ConvBasis{T}) where {T}
-    isopen(basis) || throw(SubquadError(SUBQUAD_ERR_NULL, "basis is closed"))
     return lock(basis.table_lock) do
         if basis.table === nothing
             table = Array{Int64}(undef, basis.shape[2:end]), Array{T}(undef, basis.shape)
@@ -76,6 +76,17 @@ function entries(basis::ConvBasis{T}) where {T}
         end
         basis.table::Tuple{Array{Int64,3},Array{T,4}}
     end
+end
+
+# A closed basis has no entries to show.
+function Base.show(io::IO, text::MIME"text/plain", basis::ConvBasis)
+    isopen(basis) || return print(io, summary(basis), ", closed")
+    return invoke(show, Tuple{IO,MIME"text/plain",AbstractArray}, io, text, basis)
+end
+
+function Base.show(io::IO, basis::ConvBasis)
+    isopen(basis) || return print(io, summary(basis), ", closed")
+    return invoke(show, Tuple{IO,AbstractArray}, io, basis)
 end
 
 # What is zero by structure is shown as in a LowerTriangular.

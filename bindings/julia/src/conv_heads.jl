@@ -28,17 +28,12 @@ function heads(basis::ConvBasis)
 end
 
 # The constructor that ConvBasis documents for kernels takes an array of numbers; one of bases is this.
-ConvBasis(bases::AbstractVector{<:OneHead{T}}; keywords...) where {T} = join_heads(bases; keywords...)
-ConvBasis(bases::AbstractMatrix{<:OneHead{T}}; keywords...) where {T} = join_heads(bases; keywords...)
+ConvBasis(bases::AbstractArray{<:ConvBasis}; keywords...) = join_heads(bases; keywords...)
+ConvBasis(bases::AbstractVector{<:ConvBasis}; keywords...) = join_heads(bases; keywords...)
 
-function join_heads(bases::AbstractArray{<:OneHead{T}}; keywords...) where {T}
-    isempty(bases) && throw(SubquadError(SUBQUAD_ERR_VALUE, "bases is empty; at least one basis is needed"))
-    n = size(first(bases), 1)
-    other = findfirst(basis -> size(basis, 1) != n, bases)
-    if other !== nothing
-        places = join(Tuple(other), ", ")
-        throw(SubquadError(SUBQUAD_ERR_SHAPE, "bases[$places] is $(join(size(bases[other]), "×")), the first of bases $n×$n"))
-    end
+function join_heads(bases; keywords...)
+    check_heads(bases)
+    n, T = size(first(bases), 1), eltype(first(bases))
     found = map(basis -> (starts(basis), kernels(basis; cumulative=true)), bases)
     most = maximum(own -> length(own[1]), found)
     first_columns, columns = fill(n + 1, most, size(bases)...), zeros(T, n, most, size(bases)...)
@@ -48,4 +43,21 @@ function join_heads(bases::AbstractArray{<:OneHead{T}}; keywords...) where {T}
         columns[:, eachindex(own), head] = values
     end
     return ConvBasis(first_columns, columns; keywords..., cumulative=true)
+end
+
+function check_heads(bases)
+    isempty(bases) && throw(SubquadError(SUBQUAD_ERR_VALUE, "bases is empty; at least one basis is needed"))
+    if ndims(bases) > 2
+        throw(SubquadError(SUBQUAD_ERR_SHAPE, "bases has $(ndims(bases)) dimensions, more than heads and batch"))
+    end
+    n, T = size(first(bases), 1), eltype(first(bases))
+    for (place, basis) in pairs(bases)
+        name = "bases[$(join(Tuple(place), ", "))]"
+        if size(basis) != (n, n)
+            given = join(size(basis), "×")
+            throw(SubquadError(SUBQUAD_ERR_SHAPE, "$name is $given; each must be a matrix, as large as the first: $n×$n"))
+        elseif eltype(basis) != T
+            throw(SubquadError(SUBQUAD_ERR_DTYPE, "$name has elements of type $(eltype(basis)), the first of bases $T"))
+        end
+    end
 end

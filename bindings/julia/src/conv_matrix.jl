@@ -26,6 +26,13 @@ end
 const OPERATORS = (:(OneHead), :(Adjoint{<:Any,<:OneHead}), :(Transpose{<:Any,<:OneHead}))
 const MATRICES = (:(AbstractMatrix), :(Adjoint{<:Any,<:AbstractVecOrMat}), :(Transpose{<:Any,<:AbstractVecOrMat}))
 
+# Matrices without strides that LinearAlgebra has methods for. Its unions differ from version to version, and there has to be a method
+# for each. Next to few bands the basis goes dense, which costs less than its transforms do; a triangle goes dense itself.
+const BANDED = (
+    :Diagonal, :(Union{Bidiagonal,SymTridiagonal,Tridiagonal}), :(Union{Bidiagonal,Diagonal,SymTridiagonal,Tridiagonal}),
+)
+const TRIANGULAR = (:AbstractTriangular, :(Adjoint{<:Any,<:AbstractTriangular}), :(Transpose{<:Any,<:AbstractTriangular}))
+
 for H in OPERATORS
     @eval function LinearAlgebra.mul!(y::AbstractVector, a::$H, x::AbstractVector, α::Number, β::Number)
         return accumulate_product!(y, from_left(a), basis_of(a), x, matrix_view, α, β)
@@ -37,6 +44,14 @@ for H in OPERATORS
         @eval function LinearAlgebra.mul!(y::AbstractMatrix, x::$X, a::$H, α::Number, β::Number)
             return accumulate_product!(y, from_right(a), basis_of(a), x, c_view, α, β)
         end
+    end
+    for X in BANDED
+        @eval LinearAlgebra.mul!(y::AbstractMatrix, a::$H, x::$X, α::Number, β::Number) = mul!(y, Matrix(a), x, α, β)
+        @eval LinearAlgebra.mul!(y::AbstractMatrix, x::$X, a::$H, α::Number, β::Number) = mul!(y, x, Matrix(a), α, β)
+    end
+    for X in TRIANGULAR
+        @eval LinearAlgebra.mul!(y::AbstractMatrix, a::$H, x::$X, α::Number, β::Number) = mul!(y, a, Matrix(x), α, β)
+        @eval LinearAlgebra.mul!(y::AbstractMatrix, x::$X, a::$H, α::Number, β::Number) = mul!(y, Matrix(x), a, α, β)
     end
     for G in OPERATORS
         # The product is dense, so one factor may as well be.

@@ -8,7 +8,7 @@ What every refused or failed call throws. `code` is the library's status code (`
 
 Messages come from the library, which counts as C does: shapes run from the slowest dimension to the fastest, the reverse of Julia's
 `size`, and positions from 0. Where a message speaks of a shape, the `size` of each array follows; a NaN or an infinity is named by
-its Julia index.
+its Julia index, a part of a merge by its number from 1.
 
 ```jldoctest
 julia> q = zeros(4, 3); q[2, 3] = NaN;
@@ -46,7 +46,9 @@ in_short(message, names) = foldl((text, (short, long)) -> replace(text, Regex("\
 """The same after a call on arrays: say in Julia's terms what C said in its own."""
 function check(status, inputs::Vector{Named}, outputs::Vector{Named}, short_names=Dict{Symbol,Symbol}())
     status == SUBQUAD_OK && return nothing
-    message = in_short(unsafe_string(subquad_last_error()), short_names)
+    # Parts of a merge have numbers.
+    from_one(text) = replace(text, r"(?<=_parts\[)\d+" => part -> string(parse(Int, part) + 1))
+    message = from_one(in_short(unsafe_string(subquad_last_error()), short_names))
     if status == SUBQUAD_ERR_SHAPE
         sizes = ["$name $(join(size(array), "×"))" for (name, array) in [inputs; outputs] if array !== nothing]
         message *= "; in Julia's order of dimensions: " * join(sizes, ", ")
@@ -54,6 +56,8 @@ function check(status, inputs::Vector{Named}, outputs::Vector{Named}, short_name
         message = something(describe_nonfinite(inputs), message)
     elseif status == SUBQUAD_ERR_VALUE && startswith(message, "starts[")
         message *= "; counted from 1, each of these positions is one more"
+    elseif status == SUBQUAD_ERR_VALUE && startswith(message, "key_ranges[")
+        message *= "; counted from 1, the number in brackets and the start are one more"
     elseif status == SUBQUAD_ERR_VALUE && startswith(message, "h[")
         message = something(describe_above_diagonal(inputs[1]...), message)
     end

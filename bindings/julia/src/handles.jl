@@ -58,7 +58,7 @@ function call_on_handle(f, handle, shown, inputs, outputs, view, settings)
         borrowed(handle) do pointer
             GC.@preserve inputs outputs begin
                 status = f(context, options, pointer, c_arguments(inputs, view)..., c_arguments(outputs, view)..., report)
-                check(status, inputs, [outputs; shown])
+                check(status, inputs, [outputs; shown], settings.message_names)
             end
         end
     end

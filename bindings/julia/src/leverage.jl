@@ -38,7 +38,7 @@ function call_scores(inputs, outputs, settings)
         with_matrices(inputs) do x
             GC.@preserve outputs begin
                 status = subquad_leverage_scores(context, options, x, c_arguments(outputs)..., report)
-                check_matrices(status, inputs, outputs, SCORE_NAMES)
+                check_matrices(status, inputs, outputs, settings.message_names)
             end
         end
     end

@@ -23,6 +23,7 @@ true
 ```
 """
 function attention_merge(o_parts::AbstractVector, lse_parts::AbstractVector; keywords...)
+    refuse_lse(keywords)
     check_parts(o_parts, lse_parts)
     o, lse = (Array{eltype(parts[1])}(undef, size(parts[1])) for parts in (o_parts, lse_parts))
     attention_merge!(o, o_parts, lse_parts; lse=lse, keywords...)
@@ -31,9 +32,14 @@ end
 
 function check_parts(o_parts, lse_parts)
     isempty(o_parts) && throw(SubquadError(SUBQUAD_ERR_VALUE, "o_parts is empty; at least one part is needed"))
-    length(o_parts) == length(lse_parts) && return nothing
-    throw(SubquadError(SUBQUAD_ERR_SHAPE, "o_parts has $(length(o_parts)) parts, lse_parts $(length(lse_parts))"))
+    if length(o_parts) != length(lse_parts)
+        throw(SubquadError(SUBQUAD_ERR_SHAPE, "o_parts has $(length(o_parts)) parts, lse_parts $(length(lse_parts))"))
+    end
+    # Results are made like the first parts, so what is no array is refused before.
+    foreach(((name, part),) -> c_view(name, part), [named_parts("o_parts", o_parts); named_parts("lse_parts", lse_parts)])
 end
+
+named_parts(name, parts) = Named["$name[$number]" => part for (number, part) in enumerate(parts)]
 
 """
     attention_merge!(o, o_parts, lse_parts; lse=nothing, context=nothing, threads=nothing) -> o
@@ -51,8 +57,7 @@ function attention_merge!(
     o::AbstractArray, o_parts::AbstractVector, lse_parts::AbstractVector; lse=nothing, context=nothing, threads=nothing
 )
     check_parts(o_parts, lse_parts)
-    named(name, parts) = Named["$name[$number]" => part for (number, part) in enumerate(parts)]
-    named_o, named_lse = named("o_parts", o_parts), named("lse_parts", lse_parts)
+    named_o, named_lse = named_parts("o_parts", o_parts), named_parts("lse_parts", lse_parts)
     call_merge(named_o, named_lse, Named["o" => o, "lse" => lse], Settings(context, threads, nothing, (), false))
     return o
 end

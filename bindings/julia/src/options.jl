@@ -36,17 +36,23 @@ function set_option(handle, option, name, value)
     type = Ref{Int32}()
     check(subquad_option_describe(id, C_NULL, type, C_NULL))
     renamed = Dict(name => option)
-    named(value) = constant("SUBQUAD_$(get(VALUE_NAMES, option, uppercase(string(option))))_", value, string(name), SUBQUAD_ERR_VALUE)
     if type[] == SUBQUAD_TYPE_FLOAT
         check(subquad_options_set_float(handle, id, number(Float64, Real, name, value)), renamed)
-    elseif value isa Union{Symbol,AbstractString}
-        check(subquad_options_set_int(handle, id, named(value)), renamed)
     elseif option == :parts && value isa Union{Tuple,AbstractVector,AbstractSet}
         # Each part is a bit of the option.
-        check(subquad_options_set_int(handle, id, reduce(|, map(named, collect(value)); init=Int64(0))), renamed)
+        check(subquad_options_set_int(handle, id, reduce(|, [choice(option, name, part) for part in value]; init=Int64(0))), renamed)
     else
-        check(subquad_options_set_int(handle, id, number(Int64, Integer, name, value)), renamed)
+        check(subquad_options_set_int(handle, id, choice(option, name, value)), renamed)
     end
+end
+
+"""The integer that `value` means for the option `option`, which the caller calls `name`: that of a constant where it is a word."""
+function choice(option, name, value)
+    prefix = "SUBQUAD_$(get(VALUE_NAMES, option, uppercase(string(option))))_"
+    if value isa Union{Symbol,AbstractString} && any(key -> startswith(key, prefix), keys(CONSTANTS))
+        return constant(prefix, value, string(name), SUBQUAD_ERR_VALUE)
+    end
+    return number(Int64, Integer, name, value)
 end
 
 """
@@ -56,6 +62,9 @@ function with_method(options)
     given(name) = get(options, name, nothing) !== nothing
     return (given(:tol) || given(:budget)) && !given(:method) ? pairs((; options..., method=:auto)) : options
 end
+
+"""The method that `options` name, as the value of its constant; without one that is exact attention."""
+method_of(options) = choice(:method, :method, something(get(options, :method, nothing), SUBQUAD_METHOD_EXACT))
 
 """Value of the constant `prefix` + `name`; where there is none an error, with `code`, that lists those there are."""
 function constant(prefix, name, what, code)

@@ -95,7 +95,7 @@ function make_plan(inputs, settings)
     report = with_call(settings) do context, options, report
         handle = Ref(Ptr{subquad_plan}(C_NULL))
         status = GC.@preserve inputs subquad_plan_create(context, options, c_arguments(inputs)..., handle, report)
-        check(status, inputs, Named[])
+        check(status, inputs, Named[], settings.message_names)
         made[] = Handle(handle[], "plan")
     end
     return made[], report
@@ -125,7 +125,8 @@ end
 
 """What the table of a plan's heads says of each."""
 function table_rows(plan)
-    each(key) = vcat(plan.report[key])
+    # A plan without heads reports nothing of them.
+    each(key) = vcat(get(plan.report, key, []))
     digits(x) = iszero(x) ? "0" : string(round(x; sigdigits=2))
     places = vec([join(Tuple(I), ", ") for I in CartesianIndices(plan.q_size[3:end])])
     return map(places, each(:parts), each(:error), each(:error_low), each(:error_high), each(:fallback)) do place, parts, e, low, high, why

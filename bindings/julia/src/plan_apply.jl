@@ -22,6 +22,7 @@ julia> size(apply(p, ones(3, 30))), size(apply(p, ones(2, 30)))
 ```
 """
 function apply(plan::Plan{T}, v::AbstractArray; return_lse=false, return_report=false, keywords...) where {T}
+    refuse_lse(keywords)
     o = Array{T}(undef, size(v, 1), Base.tail(plan.q_size)...)
     lse = return_lse ? Array{T}(undef, Base.tail(plan.q_size)) : nothing
     result = apply!(o, plan, v; lse=lse, return_report=return_report, keywords...)

@@ -44,7 +44,7 @@ true
 """
 function pullback(::typeof(attention), q::AbstractArray, k::AbstractArray, v::AbstractArray; backward=nothing, keywords...)
     options = with_method(only_value(keywords))
-    if Symbol(something(get(options, :method, nothing), :exact)) == :auto
+    if method_of(options) == SUBQUAD_METHOD_AUTO
         p = plan(q, k, v; options...)
         return pullback(apply, p, v; running(options)...)
     end
@@ -71,21 +71,38 @@ end
 
 function pullback(::typeof(apply), basis::ConvBasis, v::AbstractArray; keywords...)
     o = apply(basis, v; only_value(keywords)...)
-    return o, d_o -> (dv=shared(apply_transposed(basis, d_o; running(keywords)...), v),)
+    function back(d_o)
+        check_gradient("d", d_o, o)
+        return (dv=shared(apply_transposed(basis, d_o; running(keywords)...), v),)
+    end
+    return o, back
 end
 
 # Each of these linear functions beside its transpose, which takes fewer keywords.
 for (f, transposed) in ((:apply_transposed, :apply), (:multiply, :multiply_transposed), (:multiply_transposed, :multiply))
     @eval function pullback(::typeof($f), basis::ConvBasis, x::AbstractArray; keywords...)
         y = $f(basis, x; only_value(keywords)...)
-        return y, d_y -> (dx=$transposed(basis, d_y; running(keywords)...),)
+        function back(d_y)
+            check_gradient("d", d_y, y)
+            return (dx=reshape($transposed(basis, d_y; running(keywords)...), size(x)),)
+        end
+        return y, back
     end
 end
 
 const Operator = Union{OneHead,Adjoint{<:Any,<:OneHead},Transpose{<:Any,<:OneHead}}
 
-pullback(::typeof(*), a::Operator, x::AbstractVecOrMat) = a * x, d_y -> (dx=a' * d_y,)
-pullback(::typeof(*), x::AbstractMatrix, a::Operator) = x * a, d_y -> (dx=d_y * a',)
+pullback(::typeof(*), a::Operator, x::AbstractVecOrMat) = product_pullback(a * x, d_y -> a' * d_y)
+pullback(::typeof(*), x::AbstractMatrix, a::Operator) = product_pullback(x * a, d_y -> d_y * a')
+pullback(::typeof(*), a::Operator, b::Operator) = no_pullback(*, a, b)
+
+function product_pullback(y, transposed)
+    function back(d_y)
+        check_gradient("d", d_y, y)
+        return (dx=transposed(d_y),)
+    end
+    return y, back
+end
 
 function pullback(::typeof(attention_merge), o_parts::AbstractVector, lse_parts::AbstractVector; keywords...)
     o, lse = attention_merge(o_parts, lse_parts; keywords...)
@@ -128,7 +145,9 @@ function pullback(::typeof(attention_loss), a1, a2, a3, x, y, e; keywords...)
     return loss, d -> (grad_x=eltype(grad_x)(number(Float64, Real, :d, d)) .* grad_x,)
 end
 
-function pullback(f, arguments...; keywords...)
+pullback(f, arguments...; keywords...) = no_pullback(f, arguments...)
+
+function no_pullback(f, arguments...)
     types = join(typeof.(arguments), ", ")
     throw(SubquadError(SUBQUAD_ERR_TYPE, "there is no pullback of $f for arguments of types $types; ?Subquad.pullback lists them"))
 end

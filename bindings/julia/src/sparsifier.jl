@@ -4,8 +4,8 @@
     ratio_bound(s; scale=1)
 
 `exp(2e * abs(scale) * r)` with e the certificate of `s`: every entry of the sparsifier's softmax is within this factor of the true one, up or
-down. r is the largest squared norm of a row of `x`, for a pair the product of the largest norms of a row of `q` and of `k`. It holds where
-`s.certificate` is `:exact`; an estimate of e makes it one too. Throws ERR_UNSET where there is no certificate.
+down. r is `s.radius`. It holds where `s.certificate` is `:exact`; an estimate of e makes it one too. Throws ERR_UNSET where there is no
+certificate.
 
 ```jldoctest
 julia> x = fill_uniform!(zeros(4, 900), 1; low=-0.1, high=0.1);
@@ -50,6 +50,7 @@ true
 ```
 """
 function attention(s::Sparsifier{T}, v::AbstractArray; return_lse=false, return_report=false, keywords...) where {T}
+    refuse_lse(keywords)
     n = query_count(s)
     o = Array{T}(undef, size(v, 1), n)
     lse = return_lse ? Array{T}(undef, n) : nothing

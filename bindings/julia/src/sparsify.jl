@@ -12,6 +12,7 @@ What [`sparsify`](@ref) and [`sparsify_pair`](@ref) return: a matrix `y`, n × m
   pair, that of the queries above that of the keys.
 - `epsilon`: the certificate, the least e with `(1-e) * x * x' <= y * y' <= (1+e) * x * x'` on the range of `x`; NaN where there is none.
 - `certificate`: how it was found, `:exact`, or `:estimate`, which is a lower estimate, or `:none`.
+- `radius`: the largest squared norm of a row of `x`, for a pair the product of the largest norms of a row of `q` and of `k`.
 - `method`: `:leverage`, `:deterministic` or `:gram`.
 - `report`: a [`Report`](@ref), with `:rank`, `:condition`, `:width`, `:epsilon_bound` (what theory promises), `:seconds_select`, ..
 
@@ -33,6 +34,7 @@ struct Sparsifier{T,Y<:AbstractMatrix{T}}
     y::Y
     epsilon::Float64
     certificate::Symbol
+    radius::Float64
     method::Symbol
     query_rows::Int64    # of y, where it is a pair's; else -1
     report::Report
@@ -123,7 +125,7 @@ function make_sparsifier(f, sources; context=nothing, threads=nothing, progress=
     report = with_call(settings) do context, options, report
         with_matrices(sources) do matrices...
             handle = Ref(Ptr{subquad_sparsifier}(C_NULL))
-            check_matrices(f(context, options, matrices..., handle, report), sources, Named[], SPARSIFY_NAMES)
+            check_matrices(f(context, options, matrices..., handle, report), sources, Named[], settings.message_names)
             made[] = Handle(handle[], "sparsifier")
         end
     end
@@ -132,16 +134,17 @@ end
 
 function read_sparsifier(handle, sources, report)
     view, method, query_rows = Ref(SubquadArray(C_NULL, 0, 0, (0, 0, 0, 0), (0, 0, 0, 0))), Ref{Int32}(), Ref{Int64}()
-    epsilon, kind = Ref{Float64}(), Ref{Int32}()
+    epsilon, radius, kind = Ref{Float64}(), Ref{Float64}(), Ref{Int32}()
     indices, weights, y = GC.@preserve handle begin
         check(subquad_sparsifier_describe(handle.pointer, view, method, query_rows))
-        check(subquad_sparsifier_certificate(handle.pointer, epsilon, kind, C_NULL))
+        check(subquad_sparsifier_certificate(handle.pointer, epsilon, kind, radius))
         n, m, _, _ = view[].shape
         indices, weights = read_chosen(handle.pointer, m)
         indices, weights, chosen_columns(handle.pointer, sources, indices, weights, n, m)
     end
     certificate, method = name_of("SUBQUAD_CERTIFICATE_", kind[]), name_of("SUBQUAD_SPARSIFIER_", method[])
-    return Sparsifier{eltype(y),typeof(y)}(handle, indices, weights, y, epsilon[], certificate, method, query_rows[], report)
+    made = (handle, indices, weights, y, epsilon[], certificate, radius[], method, query_rows[], report)
+    return Sparsifier{eltype(y),typeof(y)}(made...)
 end
 
 """Indices, from 1, and weights of m columns; `nothing`, both, where there are none."""

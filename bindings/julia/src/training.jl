@@ -65,7 +65,7 @@ function call_loss(inputs, outputs, settings)
     report = with_call(settings) do context, options, report
         GC.@preserve inputs outputs begin
             status = subquad_attention_loss(context, options, c_arguments(inputs)..., loss, c_arguments(outputs)..., report)
-            check(status, inputs, outputs)
+            check(status, inputs, outputs, settings.message_names)
         end
     end
     return loss[], report

@@ -41,6 +41,8 @@ c_view(name, other) = throw(SubquadError(SUBQUAD_ERR_TYPE, "$name must be an arr
 function matrix_view(name, array::AbstractArray)
     whole = c_view(name, array)
     n = whole.ndim
+    # What has no rows and columns, or more than heads and batch besides, C refuses by the number of its dimensions.
+    1 <= n <= 4 || return whole
     swapped(numbers) = n == 1 ? (numbers[1], Int64(1), Int64(0), Int64(0)) : ntuple(i -> numbers[i == n ? n - 1 : i == n - 1 ? n : i], 4)
     return SubquadArray(whole.data, whole.dtype, max(n, 2), swapped(whole.shape), swapped(whole.strides))
 end
@@ -63,9 +65,9 @@ end
 """Key positions from 1, first and last included, as C has them: columns (start, end), from 0, the end excluded."""
 range_table(::Nothing) = nothing
 range_table(range::AbstractUnitRange{<:Integer}) = range_table([range])
-range_table(ranges::AbstractVector{<:AbstractUnitRange{<:Integer}}) = range_table(Int64[f(range) for f in (first, last), range in ranges])
+range_table(ranges::AbstractVector{<:AbstractUnitRange{<:Integer}}) = range_table(Integer[f(range) for f in (first, last), range in ranges])
 function range_table(columns::AbstractArray{<:Integer})
-    table = Array{Int64}(columns)
+    table = Int64[number(Int64, Integer, :key_ranges, position) for position in columns]
     isempty(table) || (selectdim(table, 1, 1) .-= 1)
     return table
 end

@@ -41,6 +41,11 @@ end
     result = attention_backward(q, k, v, o, lse, o; causal=true, lag_bias=bias, return_report=true)
     @test keys(result) == (:dq, :dk, :dv, :d_lag_bias, :report)
     @test result.report[:pairs] == 21 && size(result.d_lag_bias) == (6, 1)
+    for method in (:EXACT, "exact", Subquad.SUBQUAD_METHOD_EXACT)
+        same = attention_backward(q, k, v, o, lse, o; causal=true, lag_bias=bias, method=method)
+        @test keys(same) == (:dq, :dk, :dv, :d_lag_bias) && same.d_lag_bias == result.d_lag_bias
+    end
+    @test refused("ERR_NULL", ["lse"], () -> attention_backward(q, k, v, o, nothing, o; causal=true))
     backwards(x) = view(reverse(x; dims=2), :, size(x, 2):-1:1)
     other = attention_backward(
         backwards.((q, k, v, o))..., view(reverse(lse), 6:-1:1), transpose(permutedims(o)); causal=true, lag_bias=bias

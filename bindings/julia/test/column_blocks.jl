@@ -102,5 +102,8 @@ end
     @test refused("ERR_DTYPE", ["3"], () -> column_blocks(identity, 6, 500, 3))
     @test refused("ERR_TYPE", ["rows = 1.5"], () -> column_blocks(identity, 1.5, 500, Float64))
     @test refused("ERR_VALUE", ["block_columns", "-1"], () -> leverage_scores(column_blocks(identity, 6, 500, Float64; block_columns=-1)))
-    @test_throws MethodError leverage_scores(column_blocks(nothing, 6, 500, Float64))
+    for f in (nothing, 3, () -> x)
+        @test refused("ERR_TYPE", ["f must", string(typeof(f))], () -> column_blocks(f, 6, 500, Float64))
+    end
+    @test_throws MethodError leverage_scores(column_blocks(range -> x[:, range] + nothing, 6, 500, Float64))
 end

@@ -36,6 +36,9 @@ end
     @test name_of(() -> Context(threads=-1)) == "ERR_VALUE"
     @test name_of(() -> Context(simd_target="nothing like it")) == "ERR_UNKNOWN"
     @test name_of(() -> Context(workspace_limit=-1)) == "ERR_VALUE"
+    @test refused("ERR_UNKNOWN", ["simd_target", "foo"], () -> Context(simd_target="foo"))
+    @test refused("ERR_TYPE", ["simd_target", "Int"], () -> Context(simd_target=5))
+    @test refused("ERR_VALUE", ["workspace_limit is -1"], () -> Context(workspace_limit=-1))
     @test name_of(() -> attention(q, k, v; context=Context(), threads=2)) == "ERR_CONFLICT"
     @test name_of(() -> attention(q, k, v; context=Context(workspace_limit=1))) == "ERR_WORKSPACE"
 end
@@ -71,6 +74,11 @@ end
     close(context)
 end
 
+@testset "the pool's lock" begin
+    # Ctrl-C is held back around it, which a task that waits and goes on on another thread (since Julia 1.7) would undo there.
+    @test Subquad.POOL_LOCK isa Threads.SpinLock
+end
+
 @testset "contexts that were dropped" begin
     # In a function of its own, so that no variable keeps them.
     drop(count) = (foreach(_ -> Context(threads=2), 1:count); nothing)
@@ -95,6 +103,9 @@ end
         results[i] = attention(Q, Q, Q; causal=true, threads=1 + i % 3)
     end
     all(==(expected), results) || error("results differ")
+    # Tasks that may go on on another thread wherever they wait.
+    tasks = [Threads.@spawn(attention(Q, Q, Q; causal=true, threads=1)) for _ in 1:40]
+    all(==(expected), fetch.(tasks)) || error("results of tasks differ")
     length(Subquad.POOL) <= Threads.nthreads() || error("the pool grew to ", length(Subquad.POOL))
 
     # A collection started by one thread must not wait for the end of a call on another.

@@ -63,6 +63,12 @@ end
     @test Subquad.heads(bases[1])[] == bases[1] && Subquad.heads(ConvBasis(zeros(0, 0, 2))) == [zeros(0, 0), zeros(0, 0)]
     @test refused("ERR_VALUE", ["bases"], () -> ConvBasis(ConvBasis{Float64,2}[]))
     @test refused("ERR_SHAPE", ["bases[2]", "3×3", "7×7"], () -> ConvBasis([bases[1], ConvBasis(ones(3))]))
+    one = ConvBasis(Subquad.heads(bases[1]))
+    @test one isa ConvBasis{Float64,2} && one == bases[1]
+    @test refused("ERR_SHAPE", ["bases[2]", "7×7×2×3"], () -> ConvBasis([bases[1], H]))
+    @test refused("ERR_SHAPE", ["bases[1]", "7×7×2×3"], () -> ConvBasis([H]))
+    @test refused("ERR_SHAPE", ["bases", "3 dimensions"], () -> ConvBasis(fill(bases[1], 1, 1, 1)))
+    @test refused("ERR_DTYPE", ["bases[2]", "Float32", "Float64"], () -> ConvBasis([bases[1], ConvBasis(ones(Float32, 7))]))
 end
 
 @testset "views in" begin
@@ -96,7 +102,7 @@ end
     @test_throws Exception H[1, 1] = 2.0
     @test Array{Float32}(H) == Float32.(Matrix(H)) && copy(H) isa Matrix
     @test occursin("⋅", sprint(show, MIME("text/plain"), H))
-    @test similar(H) isa Matrix{Float64}
+    @test similar(H) isa Matrix{Float64} && repr(H) == repr(Matrix(H))
 end
 
 @testset "closed, dropped, copied" begin
@@ -107,7 +113,11 @@ end
     close(H)
     close(H)
     @test !isopen(H) && size(H) == (3, 3)
-    uses = (() -> H * ones(3), () -> H[1, 1], () -> Matrix(H), () -> apply(H, ones(1, 3)), () -> Subquad.starts(H), () -> exp_transform(H))
+    uses = (
+        () -> H * ones(3), () -> H[1, 1], () -> H[1, 2], () -> Matrix(H), () -> apply(H, ones(1, 3)), () -> Subquad.starts(H),
+        () -> exp_transform(H),
+    )
+    @test repr(H) == repr(MIME("text/plain"), H) == summary(H) * ", closed"
     for use in uses
         @test refused("ERR_NULL", ["basis is closed"], use)
     end
@@ -143,6 +153,8 @@ end
     @test refused("ERR_OVERFLOW", [], () -> ConvBasis([1, 2], fill(1e308, 3, 2)))
     @test refused("ERR_VALUE", ["h[1, 2] = 2.0", "above the diagonal"], () -> ConvBasis([1.0 2; 3 4]))
     @test refused("ERR_SHAPE", ["h 2×3"], () -> ConvBasis(ones(2, 3)))
+    @test refused("ERR_SHAPE", ["h has 0 dimensions"], () -> ConvBasis(fill(1.0)))
+    @test refused("ERR_SHAPE", ["h has 5 dimensions", "h 2×2×1×1×1"], () -> ConvBasis(zeros(2, 2, 1, 1, 1)))
     @test refused("ERR_NONFINITE", ["h[2, 1] = NaN"], () -> ConvBasis([1 0; NaN 1]))
     @test refused("ERR_UNKNOWN", ["sclae"], () -> ConvBasis(ones(3); sclae=2))
     @test refused("ERR_OVERFLOW", ["1000"], () -> exp_transform(ConvBasis([1.0, 1000])))

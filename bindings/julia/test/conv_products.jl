@@ -79,6 +79,30 @@ end
     @test scaled == D * Diagonal(1.0:9) && Diagonal(1.0:9) * H == Diagonal(1.0:9) * D
 end
 
+@testset "next to structured matrices: $(nameof(typeof(X)))" for X in (
+    Diagonal(uniform(Float64, 8, 9)), Bidiagonal(uniform(Float64, 8, 9), uniform(Float64, 9, 8), :U),
+    Tridiagonal(uniform(Float64, 7, 8), uniform(Float64, 8, 9), uniform(Float64, 9, 8)),
+    SymTridiagonal(uniform(Float64, 8, 9), uniform(Float64, 9, 8)), UpperTriangular(uniform(Float64, 8, 9, 9)),
+    UnitUpperTriangular(uniform(Float64, 8, 9, 9)), LowerTriangular(uniform(Float64, 8, 9, 9)),
+    UnitLowerTriangular(uniform(Float64, 8, 9, 9)),
+)
+    H, starts, kernels = random_basis(Float64, 9, 3)
+    y = uniform(Float64, 4, 9, 9)
+    for S in (X, X'), A in (H, H', transpose(H))
+        M, B = big.(Matrix(S)), big.(Matrix(A))
+        # Twice the product's, and what adding thrice y rounds.
+        budget = fill(2 * maximum(product_budget(Float64, starts, kernels, [M M'])) + 32 * eps(), 9, 9)
+        @test within(A * S, B * M, budget) && within(mul!(copy(y), A, S, 2, 3), 2 * B * M + 3 * y, budget)
+        @test within(S * A, M * B, budget) && within(mul!(copy(y), S, A, 2, 3), 2 * M * B + 3 * y, budget)
+    end
+end
+
+@testset "no call is ambiguous" begin
+    @test isempty(Test.detect_ambiguities(Subquad))
+    own(m) = m.module === Subquad
+    @test isempty([(m, other) for m in methods(mul!) if own(m) for other in methods(mul!) if m !== other && Base.isambiguous(m, other)])
+end
+
 @testset "adjointness, $T" for T in (Float32, Float64)
     H, starts, kernels = random_basis(T, 211, 6; first=5)
     x, y = uniform(T, 3, 211), uniform(T, 4, 211)

@@ -164,6 +164,25 @@ end
     @test refused("ERR_UNSUPPORTED", ["causal"], () -> by_basis(causal=false))
     @test refused("ERR_UNSUPPORTED", ["key_ranges"], () -> by_basis(key_ranges=1:3))
     @test refused("ERR_CONFLICT", ["tol"], () -> by_basis(tol=0.1))
+    # Options have the names that the caller wrote, and those that nobody wrote the short ones.
+    for (keywords, message) in (
+        ((window=21, delta=1), r"^window is 21"), ((conv_window=21, delta=1), r"^conv_window is 21"),
+        ((conv_window=21, conv_delta=1), r"^conv_window is 21"), ((window=2, delta=1, eps=3), r"^eps is 3, .* delta / \(5 window\)"),
+        ((window=2, conv_delta=1, eps=3), r"^eps is 3, .* conv_delta / \(5 window\)"), ((window=2,), r"^window is 2, but delta is unset"),
+        ((conv_window=2,), r"^conv_window is 2, but conv_delta is unset"),
+    )
+        @test occursin(message, refusal(() -> by_basis(; keywords...)).message)
+    end
+    o, lse = attention(q, k, v; causal=true, return_lse=true)
+    for call in (
+        keywords -> attention_backward(q, k, v, o, lse, o; method=:conv_basis, causal=true, bases=2, keywords...),
+        keywords -> attention_loss(q, k, q, ones(size(q, 1), size(q, 1)), ones(2, size(q, 1)), o; method=:conv_basis, bases=2, keywords...),
+        keywords -> conv_basis_recover(q, k; bases=2, keywords...),
+    )
+        @test occursin(r"^window is 21", refusal(() -> call((window=21, delta=1))).message)
+        @test occursin(r"^conv_window is 21", refusal(() -> call((conv_window=21, delta=1))).message)
+    end
+    @test refused("ERR_CONFLICT", [r"^window is unset: .* window and delta"], () -> conv_basis_recover(q, k; bases=2))
     @test refused("ERR_VALUE", ["backward", "fast", "exact"], () -> by_basis(backward=:fast))
     @test_throws SubquadError attention(q[:, 1:5], k, v; method=:conv_basis, causal=true, causal_offset=15, bases=2)
 end

@@ -1,5 +1,7 @@
 # The examples in the docstrings, in README.md and in docs/julia.md: what stands after each `julia> ` prompt is run, and shown as written.
 
+using REPL    # since Julia 1.11 docstrings are looked up with it
+
 """(source, expected text) of each prompt in a block."""
 function prompts(block)
     found = Tuple{String,String}[]

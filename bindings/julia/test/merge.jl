@@ -39,6 +39,11 @@ end
         ("ERR_SHAPE", "lse_parts", () -> attention_merge([o, o], [lse])),
         ("ERR_SHAPE", "o_parts", () -> attention_merge([o, zeros(3, 5)], [lse, lse])),
         ("ERR_DTYPE", "o_parts", () -> attention_merge(Any[o, zeros(Float32, 3, 4)], [lse, lse])),
+        ("ERR_SHAPE", "o_parts[2] has shape", () -> attention_merge([o, zeros(3, 5)], [lse, lse])),
+        ("ERR_SHAPE", "lse_parts[1] has shape", () -> attention_merge!(o, [o, o], [zeros(5), lse])),
+        ("ERR_NONFINITE", "lse_parts[2][3] = NaN", () -> attention_merge([o, o], [lse, [0, 0, NaN, 0]])),
+        ("ERR_TYPE", "o_parts[1] must be an array, not a String", () -> attention_merge(["a"], [lse])),
+        ("ERR_TYPE", "lse_parts[2] must be an array, not a Nothing", () -> attention_merge([o, o], [lse, nothing])),
         ("ERR_ALIAS", "o", () -> attention_merge!(view(o, :, 4:-1:1), [o], [lse])),
     )
         error = try call() catch exception exception end

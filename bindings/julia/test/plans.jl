@@ -27,6 +27,11 @@ end
     @test exact_agrees(q, k, v; causal=true, causal_offset=0, key_offset=-2, key_ranges=1:3)
 end
 
+@testset "without heads" begin
+    p = plan(zeros(3, 5, 0), zeros(3, 5, 0); tol=0.1)
+    @test startswith(repr(MIME("text/plain"), p), "Plan{Float64} of 0 heads, 5 queries and 5 keys")
+end
+
 @testset "tol = 0 is exact" begin
     q, k, v = textlike(Float32, 2048; heads=2)
     o, report = attention(q, k, v; tol=0, causal=true, return_report=true)

@@ -12,6 +12,10 @@ same(found, expected) = keys(found) == keys(expected) && all(map(==, values(foun
     bias = uniform(T, 8, 6, 1)
     value, back = Subquad.pullback(attention, q, k, v; causal=true, lag_bias=bias)
     @test keys(back(d_o)) == (:dq, :dk, :dv, :d_lag_bias)
+    for method in (:EXACT, "exact", Subquad.SUBQUAD_METHOD_EXACT)
+        same_value, same_back = Subquad.pullback(attention, q, k, v; causal=true, lag_bias=bias, method=method)
+        @test same_value == value && same(same_back(d_o), back(d_o))
+    end
     budgets = gradient_budgets(T, q, k, v, bias, d_o; causal=true)
     expected = differences(x -> loss(q, k, v, x, d_o; causal=true), bias)
     @test within(back(d_o).d_lag_bias, expected, budgets[4])
@@ -23,7 +27,11 @@ end
     @test any(p.report[:parts] .!= "exact")
     o, lse = apply(p, v; return_lse=true)
     expected = attention_backward(p, v, o, lse, o)
-    for (value, back) in (Subquad.pullback(attention, q, k, v; tol=0.05, causal=true, threads=1), Subquad.pullback(apply, p, v))
+    asked = (tol=0.05, causal=true)
+    for (value, back) in (
+        Subquad.pullback(attention, q, k, v; threads=1, asked...), Subquad.pullback(apply, p, v),
+        Subquad.pullback(attention, q, k, v; method=Subquad.SUBQUAD_METHOD_AUTO, asked...),
+    )
         @test value == o && same(back(o), expected)
     end
 end
@@ -34,7 +42,9 @@ end
     o, lse = attention(q, q, v; return_lse=true, keywords...)
     for backward in (:conv_basis, :exact, nothing)
         value, back = Subquad.pullback(attention, q, q, v; backward=backward, keywords...)
-        @test value == o && same(back(o), attention_backward(q, q, v, o, lse, o; backward=backward, keywords...))
+        expected = attention_backward(q, q, v, o, lse, o; backward=backward, keywords...)
+        @test value == o && same(back(o), expected)
+        @test same(attention_backward(q, q, v, nothing, nothing, o; backward=backward, keywords...), expected)
     end
 end
 
@@ -65,6 +75,11 @@ end
     for (f, transposed) in ((multiply, multiply_transposed), (multiply_transposed, multiply))
         y, back = Subquad.pullback(f, H, rows)
         @test y == f(H, rows) && back(d_rows).dx == transposed(H, d_rows)
+    end
+    # With a dimension for one head that the value is without.
+    for f in (apply_transposed, multiply, multiply_transposed)
+        y, back = Subquad.pullback(f, H, reshape(rows, 2, 20, 1))
+        @test back(y).dx == reshape(Subquad.pullback(f, H, rows)[2](y).dx, 2, 20, 1)
     end
     two, both = ConvBasis([H, H]), cat(rows, d_rows; dims=3)
     y, back = Subquad.pullback(multiply, two, both; strict_causal=true)
@@ -149,6 +164,18 @@ end
     @test refused("ERR_TYPE", ["(d_o, d_lse)"], () -> back(o))
     @test refused("ERR_SHAPE", ["d_o", "3×4", "3×5"], () -> back((o[:, 1:4], nothing)))
     @test refused("ERR_DTYPE", ["d_lse", "Int"], () -> back((o, [1, 2, 3, 4, 5])))
+    H = ConvBasis(uniform(Float64, 1, 4))
+    x = uniform(Float64, 2, 2, 4)
+    for f in (apply, apply_transposed, multiply, multiply_transposed), d in (ones(4, 4), ones(2, 4, 1), ones(8))
+        _, back = Subquad.pullback(f, H, x)
+        @test refused("ERR_SHAPE", ["d has size $(join(size(d), "×"))", "2×4"], () -> back(d))
+    end
+    for (arguments, size) in (((H, ones(4)), "4"), ((H', ones(4, 2)), "4×2"), ((x, H), "2×4"))
+        _, back = Subquad.pullback(*, arguments...)
+        @test refused("ERR_SHAPE", ["d has size 4×3", size], () -> back(ones(4, 3)))
+    end
+    @test refused("ERR_DTYPE", ["d has", "Float32"], () -> Subquad.pullback(*, H, ones(4))[2](ones(Float32, 4)))
+    @test refused("ERR_TYPE", ["pullback of *", "ConvBasis"], () -> Subquad.pullback(*, H, H'))
     _, back = Subquad.pullback(attention_loss, q, q, q, zeros(5, 5), zeros(1, 5), zeros(1, 5))
     @test refused("ERR_TYPE", ["d = \"1\""], () -> back("1"))
 end

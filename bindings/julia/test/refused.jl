@@ -47,6 +47,31 @@ end
     @test refused("ERR_VALUE", ["threads", "-1"], () -> attention(q, k, v; threads=-1))
     @test refused("ERR_TYPE", ["threads = 1.5"], () -> attention(q, k, v; threads=1.5))
     @test refused("ERR_TYPE", ["context"], () -> attention(q, k, v; context=3))
+    @test refused("ERR_VALUE", ["key_ranges = $(big(2)^70)"], () -> attention(q, k, v; key_ranges=1:big(2)^70))
+    @test refused("ERR_VALUE", ["key_ranges[0] is (4, 2)", "counted from 1"], () -> attention(q, k, v; key_ranges=reshape([5, 2], 2, 1)))
+    @test refused("ERR_TYPE", ["causal = :yes"], () -> attention(q, k, v; causal=:yes))
+    @test refused("ERR_TYPE", ["scale = \"1\""], () -> attention(q, k, v; scale="1"))
+    @test refused("ERR_VALUE", ["method", "fast", "conv_basis"], () -> attention(q, k, v; method=:fast))
+    for progress in (3, () -> nothing)
+        @test refused("ERR_TYPE", ["progress", string(typeof(progress))], () -> attention(q, k, v; progress=progress))
+    end
+end
+
+@testset "an lse for a call that makes its own" begin
+    o, lse = attention(q, k, v; return_lse=true)
+    H, s = ConvBasis(ones(5)), sparsify(q; method=:gram)
+    for call in (
+        () -> attention(q, k, v; lse=lse, return_lse=true), () -> attention(q, k, v; lse=nothing), () -> apply(H, v; lse=lse),
+        () -> apply(plan(q, k; tol=0.1), v; lse=lse), () -> attention(s, v; lse=lse), () -> attention_merge([o], [lse]; lse=lse),
+        () -> Subquad.pullback(attention_merge, [o], [lse]; lse=lse),
+    )
+        @test refused("ERR_CONFLICT", ["lse"], call)
+    end
+end
+
+@testset "lag_bias of the backward call: $(typeof(bias))" for bias in ((1.0, 2.0), "abc")
+    o, lse = attention(q, k, v; return_lse=true)
+    @test refused("ERR_TYPE", ["lag_bias", string(typeof(bias))], () -> attention_backward(q, k, v, o, lse, o; lag_bias=bias))
 end
 
 @testset "overlap" begin
@@ -61,6 +86,8 @@ end
     @test refused("ERR_VALUE", ["low"], () -> fill_uniform!(zeros(3), 1; low=2, high=1))
     @test refused("ERR_DTYPE", ["x"], () -> fill_uniform!(zeros(Int, 3), 1))
 end
+
+using REPL    # since Julia 1.11 docstrings are looked up with it
 
 @testset "every option is documented" begin
     text = string((@doc attention), (@doc attention_backward), (@doc ConvBasis), (@doc sparsify), (@doc leverage_scores), (@doc plan))

@@ -39,6 +39,7 @@ end
             @test attends(s, s.y[1:4, :], s.y[5:10, :], v) && attends(s, s.y[1:4, :], s.y[5:10, :], v; causal=true, causal_offset=2)
             largest(x) = Float64(maximum(norm.(eachrow(big.(x)))))
             exponent = 2 * s.epsilon * 0.1 * largest(q) * largest(k)
+            @test within(s.radius, largest(q) * largest(k), 400 * eps(T) * s.radius)
             @test within(ratio_bound(s; scale=-0.1), exp(exponent), 400 * eps() * (1 + exponent) * exp(exponent))
             found = softmax_error(s, given_q(q), given_k(k); scale=0.1)
             @test found.ratio <= ratio_bound(s; scale=0.1) * (1 + weight_roundoff(T, 300, 6, 1))

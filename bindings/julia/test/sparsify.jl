@@ -4,6 +4,8 @@
 function bound_holds(s, x; scale=1)
     radius = maximum(Float64.(sum(abs2, big.(Matrix(x)); dims=2)))
     bound = ratio_bound(s; scale=scale)
+    # roundoff of a sum of squares.
+    within(s.radius, radius, (size(x, 2) + 2) * eps(eltype(x)) * radius) || return false
     # roundoff of a sum of squares and of an exponential of their product with e.
     exponent = 2 * s.epsilon * abs(scale) * radius
     within(bound, exp(exponent), expm1((size(x, 2) + 8) * eps() * exponent + 4 * eps()) * exp(exponent)) || return false
@@ -154,6 +156,8 @@ end
     @test !occursin("sparsify_", refusal(() -> sparsify(x)).message)
     @test refused("ERR_CONFLICT", ["columns", "eps"], () -> sparsify(x; columns=9, eps=0.5))
     @test refused("ERR_CONFLICT", ["columns", "gram"], () -> sparsify(x; method=:gram, columns=9))
+    @test refused("ERR_VALUE", [r"^columns is 0"], () -> sparsify(x; columns=0))
+    @test refused("ERR_VALUE", [r"^sparsify_columns is 0"], () -> sparsify(x; sparsify_columns=0))
     @test refused("ERR_CONFLICT", ["columns", "sparsify_columns"], () -> sparsify(x; columns=9, sparsify_columns=9))
     @test refused("ERR_VALUE", ["columns", "5", "rank"], () -> sparsify(x; method=:deterministic, columns=5))
     for (name, value) in ((:columns, 0), (:columns, -3), (:eps, 0), (:eps, 1.5), (:eps, NaN), (:delta, 0), (:delta, 2), (:seed, -1))
