@@ -1,5 +1,7 @@
 """bindings/rust/subquad-sys/src/generated.rs: constants, types and the functions of the header, in rustfmt's layout."""
 
+import re
+
 from banner import BANNER
 from capi_tables import Tables
 from header import CType, Function, Header, Struct, Variable
@@ -12,7 +14,7 @@ TUPLE_WIDTH = 60
 
 
 def emit(header: Header, tables: Tables) -> str:
-    docs = {name: entry.doc for name, entry in tables.prefixed().items()}
+    docs = {name: _markdown(entry.doc) for name, entry in tables.prefixed().items()}
     parts = [
         f"// {BANNER}\n\n"
         "use core::ffi::{c_char, c_void};\n"
@@ -40,6 +42,11 @@ def _pair(name: str) -> str:
     if len(items) > TUPLE_WIDTH:
         return f'    (\n        "{name}",\n        {name} as i64,\n    ),\n'
     return f"    ({items}),\n"
+
+
+def _markdown(text: str) -> str:
+    """A sentence of the tables, in which brackets are no links, stars and tildes no emphasis, and < opens no tag."""
+    return re.sub(r"[][*~<\\]", r"\\\g<0>", text)
 
 
 def _doc(lines: list[str], indent: str = "") -> str:

@@ -14,6 +14,10 @@ type Search = Result<PathBuf, String>;
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=SUBQUAD_LIB_DIR");
+    println!("cargo::rerun-if-env-changed=DOCS_RS");
+    if env::var_os("DOCS_RS").is_some() {
+        return; // documentation needs no library, and docs.rs has none
+    }
     let mut tried = Vec::new();
     let places: [fn() -> Option<Search>; 4] =
         [in_environment, in_own_build, in_build_tree, in_pkg_config];
@@ -34,7 +38,7 @@ fn main() {
 
 fn in_environment() -> Option<Search> {
     let folder = PathBuf::from(env::var_os("SUBQUAD_LIB_DIR")?);
-    if !folder.join(library_name()).exists() {
+    if !watched_library(&folder).exists() {
         println!(
             "cargo::error=SUBQUAD_LIB_DIR is {}, where there is no {}",
             folder.display(),
@@ -46,13 +50,12 @@ fn in_environment() -> Option<Search> {
 }
 
 fn in_build_tree() -> Option<Search> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(3)?;
+    let root = manifest_folder().ancestors().nth(3)?.to_path_buf();
     if !root.join("capi").join("subquad.h").exists() {
         return None; // another's tree
     }
     let folder = root.join("build").join("release");
-    let library = folder.join(library_name());
-    println!("cargo::rerun-if-changed={}", library.display());
+    let library = watched_library(&folder);
     Some(if library.exists() {
         Ok(folder)
     } else {
@@ -70,7 +73,10 @@ fn in_pkg_config() -> Option<Search> {
         .cargo_metadata(false)
         .probe("subquad")
         .and_then(|_| pkg_config::get_variable("subquad", "libdir"));
-    Some(found.map(PathBuf::from).map_err(|error| {
+    let found = found.map(PathBuf::from).inspect(|folder| {
+        watched_library(folder);
+    });
+    Some(found.map_err(|error| {
         // One line is all that cargo shows of an error.
         let text = error.to_string();
         let line = text.lines().find(|line| !line.trim().is_empty());
@@ -84,7 +90,7 @@ fn in_pkg_config() -> Option<Search> {
 /// The sources are in this crate's own folder: links in the repository, files in a package.
 #[cfg(feature = "vendored")]
 fn in_own_build() -> Option<Search> {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("source");
+    let source = manifest_folder().join("source");
     println!("cargo::rerun-if-changed={}", source.display());
     // Kernels without optimisation serve nobody, so cargo's profile has no say.
     let prefix = cmake::Config::new(source)
@@ -100,6 +106,20 @@ fn in_own_build() -> Option<Search> {
     None
 }
 
+/// Where this crate lies now, which need not be where the build script was compiled.
+fn manifest_folder() -> PathBuf {
+    env::var_os("CARGO_MANIFEST_DIR")
+        .expect("cargo sets CARGO_MANIFEST_DIR")
+        .into()
+}
+
+/// The library in a folder. Cargo looks for it anew when it changes.
+fn watched_library(folder: &Path) -> PathBuf {
+    let library = folder.join(library_name());
+    println!("cargo::rerun-if-changed={}", library.display());
+    library
+}
+
 fn library_name() -> &'static str {
     match env::var("CARGO_CFG_TARGET_OS").as_deref() {
         Ok("macos") => "libsubquad.dylib",
@@ -108,7 +128,8 @@ fn library_name() -> &'static str {
 }
 
 /// Link against the library through links to it in OUT_DIR: cargo puts search paths below its target folder, and no
-/// others, on the loader's path of what it runs, so `cargo test` and `cargo run` find the library wherever it is.
+/// others, on the loader's path of what it runs, so `cargo test` and `cargo run` find the library wherever it is. The links lead to
+/// the names in its folder, not to the file of this version that those lead to, so that they outlast an update.
 fn link(folder: &Path) {
     let stage =
         PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("libsubquad");
@@ -137,7 +158,7 @@ fn stage_library(folder: &Path, stage: &Path) -> std::io::Result<()> {
             .to_string_lossy()
             .starts_with("libsubquad.")
         {
-            let file = fs::canonicalize(entry.path())?;
+            let file = std::path::absolute(entry.path())?;
             std::os::unix::fs::symlink(file, stage.join(entry.file_name()))?;
         }
     }

@@ -85,9 +85,9 @@ pub const SUBQUAD_PART_CENTROIDS: i32 = 4;
 pub const SUBQUAD_PART_CONV: i32 = 8;
 /// the logits of all pairs in low precision, weights and values for tiles that matter to a row
 pub const SUBQUAD_PART_SCREENING: i32 = 16;
-/// How attention is computed: one of SUBQUAD_METHOD_*.
+/// How attention is computed: one of SUBQUAD_METHOD_\*.
 pub const SUBQUAD_OPTION_METHOD: i32 = 10;
-/// Query i sees only keys at positions <= i + causal_offset.
+/// Query i sees only keys at positions \<= i + causal_offset.
 pub const SUBQUAD_OPTION_CAUSAL: i32 = 20;
 /// The offset c: query i stands at position i + c. Unset means 0 where n_q = n_k; required for causal attention or a lag bias where n_q != n_k.
 pub const SUBQUAD_OPTION_CAUSAL_OFFSET: i32 = 21;
@@ -99,13 +99,13 @@ pub const SUBQUAD_OPTION_LAG_MIN: i32 = 23;
 pub const SUBQUAD_OPTION_KEY_OFFSET: i32 = 24;
 /// Look for NaN and infinities in the inputs first. Switched off, a NaN reaches every row that sees it and may reach rows beside them, and overflowing logits go unreported.
 pub const SUBQUAD_OPTION_CHECK_FINITE: i32 = 30;
-/// Error asked for. Method auto: relative Frobenius error of each head's output, |O~ - O|_F / |O|_F. subquad_conv_basis_fit: mean over rows of |P~[i,:] - P[i,:]|_1.
+/// Error asked for. Method auto: relative Frobenius error of each head's output, |O\~ - O|_F / |O|_F. subquad_conv_basis_fit: mean over rows of |P\~\[i,:\] - P\[i,:\]|_1.
 pub const SUBQUAD_OPTION_TOL: i32 = 40;
 /// Method auto, in place of tol: share of the visible pairs whose weights may be computed (up to 1), or such keys per query (above 1).
 pub const SUBQUAD_OPTION_BUDGET: i32 = 41;
 /// What method auto's error estimate rests on. Unset: screened for sequences short enough that screening all pairs is cheap, else sampled.
 pub const SUBQUAD_OPTION_ESTIMATE: i32 = 42;
-/// What method auto may use: a sum of SUBQUAD_PART_*.
+/// What method auto may use: a sum of SUBQUAD_PART_\*.
 pub const SUBQUAD_OPTION_PARTS: i32 = 43;
 /// Most bases of a conv basis (k). Required by recovery; a fit takes it instead of tol.
 pub const SUBQUAD_OPTION_BASES: i32 = 50;
@@ -115,7 +115,7 @@ pub const SUBQUAD_OPTION_CONV_WINDOW: i32 = 51;
 pub const SUBQUAD_OPTION_CONV_DELTA: i32 = 52;
 /// Largest deviation of a logit from the structure (eps), at most conv_delta / (5 conv_window).
 pub const SUBQUAD_OPTION_CONV_EPS: i32 = 53;
-/// Kernels hold B[r] = b[0] + .. + b[r], the logits themselves, not the increments b[r].
+/// Kernels hold B\[r\] = b\[0\] + .. + b\[r\], the logits themselves, not the increments b\[r\].
 pub const SUBQUAD_OPTION_CUMULATIVE: i32 = 54;
 /// Outputs do not change by a bit when later tokens do. Conv basis: lags inside a block by direct products, so that later values have no effect. Method auto: every choice for a query depends on earlier tokens only.
 pub const SUBQUAD_OPTION_STRICT_CAUSAL: i32 = 55;
@@ -123,7 +123,7 @@ pub const SUBQUAD_OPTION_STRICT_CAUSAL: i32 = 55;
 pub const SUBQUAD_OPTION_BACKWARD: i32 = 56;
 /// Seed of what is sampled: the rows on which method auto and a fit measure their errors, the columns of a sparsifier, sketches.
 pub const SUBQUAD_OPTION_SEED: i32 = 57;
-/// How a sparsifier is found: one of SUBQUAD_SPARSIFIER_*.
+/// How a sparsifier is found: one of SUBQUAD_SPARSIFIER_\*.
 pub const SUBQUAD_OPTION_SPARSIFY_METHOD: i32 = 60;
 /// Most distinct columns of a sparsifier (m). Give it or sparsify_eps.
 pub const SUBQUAD_OPTION_SPARSIFY_COLUMNS: i32 = 61;
@@ -131,7 +131,7 @@ pub const SUBQUAD_OPTION_SPARSIFY_COLUMNS: i32 = 61;
 pub const SUBQUAD_OPTION_SPARSIFY_EPS: i32 = 62;
 /// Probability that what is random misses what it promises: sparsify_eps, the factor of sketched scores.
 pub const SUBQUAD_OPTION_SPARSIFY_DELTA: i32 = 63;
-/// How the error of a sparsifier is measured: one of SUBQUAD_CERTIFICATE_*.
+/// How the error of a sparsifier is measured: one of SUBQUAD_CERTIFICATE_\*.
 pub const SUBQUAD_OPTION_SPARSIFY_CERTIFY: i32 = 64;
 /// How leverage scores are computed: SUBQUAD_SCORE_EXACT or SUBQUAD_SCORE_SKETCH. Unset: what takes less time.
 pub const SUBQUAD_OPTION_SPARSIFY_SCORES: i32 = 65;
@@ -167,13 +167,13 @@ pub const SUBQUAD_REPORT_BLOCK: i32 = 23;
 pub const SUBQUAD_REPORT_LAYERS: i32 = 24;
 /// rows computed by direct products, over all heads: for the sake of accuracy, or all of them where block is 0
 pub const SUBQUAD_REPORT_DIRECT_ROWS: i32 = 25;
-/// mean over the sampled rows of each head of |P~[i,:] - P[i,:]|_1, in order of batch and head
+/// mean over the sampled rows of each head of |P\~\[i,:\] - P\[i,:\]|_1, in order of batch and head
 pub const SUBQUAD_REPORT_ERROR_MEAN: i32 = 26;
-/// largest over the sampled rows of each head of |P~[i,:] - P[i,:]|_1, in order of batch and head
+/// largest over the sampled rows of each head of |P\~\[i,:\] - P\[i,:\]|_1, in order of batch and head
 pub const SUBQUAD_REPORT_ERROR_MAX: i32 = 27;
 /// rows per head on which the errors were measured
 pub const SUBQUAD_REPORT_SAMPLED_ROWS: i32 = 28;
-/// 2 tanh(conv_eps): bound of |O~ - O| / max|V| where the recovery's conditions hold
+/// 2 tanh(conv_eps): bound of |O\~ - O| / max|V| where the recovery's conditions hold
 pub const SUBQUAD_REPORT_ERROR_BOUND: i32 = 29;
 /// rank of x: singular values above roundoff once its rows are scaled to norm 1
 pub const SUBQUAD_REPORT_RANK: i32 = 30;
@@ -183,7 +183,7 @@ pub const SUBQUAD_REPORT_CONDITION: i32 = 31;
 pub const SUBQUAD_REPORT_WIDTH: i32 = 32;
 /// steps that the deterministic method took
 pub const SUBQUAD_REPORT_STEPS: i32 = 33;
-/// least e with (1-e) x x' <= y y' <= (1+e) x x' on the range of x; a lower estimate of it where certificate says so
+/// least e with (1-e) x x' \<= y y' \<= (1+e) x x' on the range of x; a lower estimate of it where certificate says so
 pub const SUBQUAD_REPORT_EPSILON: i32 = 34;
 /// how epsilon was measured: exact or estimate
 pub const SUBQUAD_REPORT_CERTIFICATE: i32 = 35;
@@ -259,7 +259,7 @@ pub const SUBQUAD_REPORT_SEED: i32 = 77;
 pub const SUBQUAD_CSC: i32 = 1;
 /// compressed sparse rows: offsets of the rows, column index of each nonzero, increasing within a row
 pub const SUBQUAD_CSR: i32 = 2;
-/// columns sampled by their leverage scores; O~(nonzeros + n^3)
+/// columns sampled by their leverage scores; O\~(nonzeros + n^3)
 pub const SUBQUAD_SPARSIFIER_LEVERAGE: i32 = 1;
 /// columns chosen by barriers, one per step; O(min(sum nnz^2, d n^2) + n^4)
 pub const SUBQUAD_SPARSIFIER_DETERMINISTIC: i32 = 2;
@@ -267,7 +267,7 @@ pub const SUBQUAD_SPARSIFIER_DETERMINISTIC: i32 = 2;
 pub const SUBQUAD_SPARSIFIER_GRAM: i32 = 3;
 /// by whitening x; O(d n^2)
 pub const SUBQUAD_SCORE_EXACT: i32 = 1;
-/// by whitening a sketch of x and projecting on a few Gaussian vectors; O~(nonzeros + n^3)
+/// by whitening a sketch of x and projecting on a few Gaussian vectors; O\~(nonzeros + n^3)
 pub const SUBQUAD_SCORE_SKETCH: i32 = 2;
 /// not at all
 pub const SUBQUAD_CERTIFICATE_NONE: i32 = 0;

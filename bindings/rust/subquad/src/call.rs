@@ -58,6 +58,9 @@ macro_rules! call_options {
         }
 
         /// Use this many threads in these calls, whatever the context is set to; 0 is the library's default.
+        ///
+        /// A context starts its threads anew for every call that uses another number than the one before: where calls alternate,
+        /// a context for each number saves that.
         pub fn threads(mut self, threads: usize) -> Self {
             self.call.threads = Some(threads);
             self

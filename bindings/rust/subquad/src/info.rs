@@ -11,21 +11,22 @@ use crate::sys;
 /// Describe the library and the machine, with the threads and the SIMD target of a new context: version, SIMD targets, BLAS and the
 /// processor core that it chose its kernels for, FFTW, Armadillo. For the keys see [`Report`].
 pub fn info() -> Result<Report> {
-    describe(null_mut())
+    let report = Report::new()?;
+    // SAFETY: the context may be left out, and the report is live.
+    check(unsafe { sys::subquad_info(null_mut(), report.handle()) })?;
+    Ok(report)
 }
 
 impl Context {
     /// Describe the library and the machine as [`info`] does, with the threads and the SIMD target of this context.
     pub fn info(&self) -> Result<Report> {
-        describe(self.handle())
+        let report = Report::new()?;
+        self.run(None, |context| {
+            // SAFETY: both handles are live.
+            unsafe { sys::subquad_info(context, report.handle()) }
+        })?;
+        Ok(report)
     }
-}
-
-fn describe(context: *mut sys::subquad_context) -> Result<Report> {
-    let report = Report::new()?;
-    // SAFETY: the context is null or live, and the report is live.
-    check(unsafe { sys::subquad_info(context, report.handle()) })?;
-    Ok(report)
 }
 
 /// The SIMD targets that the library holds and this processor can run, best first; the last is the portable one.

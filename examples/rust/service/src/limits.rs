@@ -7,11 +7,12 @@ use clap::{Args, value_parser};
 /// The limits of a service. With them its memory is bounded, whatever clients do: at most
 ///
 /// ```text
-/// (workers + queue) (max_body + 2 max_answer) + workers (max_body + max_workspace) + connections 0.2 MB
+/// (workers + queue) (max_body + 2 max_answer) + workers (max_body + max_workspace + max_heads 4 kB + 1 MB) + connections 0.2 MB
 /// ```
 ///
 /// for the largest body, the answer as arrays and as the bytes to send, a copy of arrays that do not lie aligned in the body, what a
-/// computation takes, and the buffers of a connection.
+/// computation takes, the plans of heads and what the report takes while it is written, the parsed header of a body, and the buffers
+/// of a connection.
 #[derive(Args, Clone, Debug)]
 pub struct Limits {
     /// Requests that are computed at the same time [default: the processors]
@@ -34,9 +35,13 @@ pub struct Limits {
     #[arg(long, default_value_t = 64 << 20)]
     pub max_body: usize,
 
-    /// Largest arrays to answer with, in bytes
+    /// Largest answer, in bytes: its arrays and its report
     #[arg(long, default_value_t = 64 << 20)]
     pub max_answer: usize,
+
+    /// Most heads of q, of k and of v, those of all the batch; each has its plan and its part of the report
+    #[arg(long, default_value_t = 4096, value_parser = value_parser!(u32).range(1..))]
+    pub max_heads: u32,
 
     /// Most memory that a computation may take beyond its arrays, in bytes; 0 means no limit
     #[arg(long, default_value_t = 256 << 20)]
@@ -46,7 +51,7 @@ pub struct Limits {
     #[arg(long, default_value = "30", value_parser = seconds)]
     pub timeout: Duration,
 
-    /// Seconds in which the head of a request, and then its body, must arrive, and in which some of an answer must be taken
+    /// Seconds in which the head of a request, and then its body, must arrive, and in which 300 kB or so of an answer must be taken
     #[arg(long, default_value = "10", value_parser = seconds)]
     pub transfer_timeout: Duration,
 }

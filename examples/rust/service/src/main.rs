@@ -13,7 +13,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use clap::Parser;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use limits::Limits;
@@ -33,7 +32,7 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> io::Result<()> {
     let arguments = Arguments::parse();
-    let listener = TcpListener::bind(arguments.listen).await?;
+    let listener = server::listen(arguments.listen)?;
     let mut terminate = signal(SignalKind::terminate())?;
     let shutdown = async move {
         tokio::select! {

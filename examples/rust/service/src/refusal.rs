@@ -4,6 +4,9 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use subquad::sys;
 
+/// Bytes of a text at most: it may repeat what the client sent, and outlives the request's slot.
+const MAX_TEXT: usize = 1 << 10;
+
 /// Why there is no attention to answer with.
 #[derive(Debug)]
 pub struct Refusal {
@@ -14,10 +17,15 @@ pub struct Refusal {
 impl Refusal {
     /// A status, and a text that names the argument and its value.
     pub fn new(status: StatusCode, text: impl Into<String>) -> Self {
-        Self {
-            status,
-            text: text.into(),
+        let mut text = text.into();
+        if text.len() > MAX_TEXT {
+            let mut end = MAX_TEXT;
+            while !text.is_char_boundary(end) {
+                end -= 1;
+            }
+            text = format!("{} ..", &text[..end]);
         }
+        Self { status, text }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Connections: so many at a time, each within its timeouts, and all ended in order.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_io_timeout::TimeoutStream;
 
@@ -17,6 +18,25 @@ use crate::service::Service;
 
 /// Bytes that a connection may read ahead.
 const READ_BUFFER: usize = 64 << 10;
+
+/// Bytes of an answer that the system buffers for a connection, as far as it allows. Where it chooses, it takes up to 4 MB, and lets the
+/// server write again only once a third is free: a client that reads slowly would seem to have stopped.
+const SEND_BUFFER: u32 = 128 << 10;
+
+/// Clients that wait to be accepted.
+const BACKLOG: u32 = 1024;
+
+/// Listen. Connections have the listener's buffer size.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    socket.set_reuseaddr(true)?;
+    socket.set_send_buffer_size(SEND_BUFFER)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
 
 /// Serve until `shutdown`, then answer what was accepted.
 pub async fn serve(

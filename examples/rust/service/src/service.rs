@@ -74,7 +74,7 @@ impl Service {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),
         })?;
-        let answer = compute::answer(&context, body, options, self.limits.max_answer);
+        let answer = compute::answer(&context, body, options, &self.limits);
         idle().push(context);
         answer
     }
@@ -128,7 +128,7 @@ impl AsRef<[u8]> for Answer {
 }
 
 /// Refuse what needs no look at the body; accept; read, compute and answer, or say why not. When the client leaves, the server drops
-/// this future, and with it the ticket.
+/// this future, and with it the ticket; but not when bytes of a next request already wait to be read.
 async fn attention(
     State(service): State<Arc<Service>>,
     options: Result<Query<Options>, QueryRejection>,

@@ -1,6 +1,6 @@
 //! Bases from kernels, from dense matrices, and from other bases.
 
-use ndarray::{Array, ArrayRef, Axis, Dimension};
+use ndarray::{ArrayRef, Axis, Dimension, arr0};
 
 use super::{ConvBasis, ConvOptions};
 use crate::array::{Element, input};
@@ -33,7 +33,8 @@ impl<T: Element> ConvBasis<T> {
         kernels: &ArrayRef<T, D>,
         options: &ConvOptions<'_>,
     ) -> Result<Self> {
-        Self::create(input(starts), input(kernels), options)
+        // SAFETY: both arrays are borrowed for the call.
+        unsafe { Self::create(input(starts), input(kernels), options) }
     }
 
     /// The basis of Toeplitz matrices, `H[i,j] = column[i-j]`: of a bias by lag, or of a stationary kernel on a regular grid.
@@ -59,9 +60,14 @@ impl<T: Element> ConvBasis<T> {
         if let Some(extent) = one_start.slice_mut().last_mut() {
             *extent = 1;
         }
-        let starts = Array::<i64, D>::zeros(one_start);
+        // One 0 stands for all: a column of no extent or of broadcast elements may have more heads than memory holds starts.
+        let zero = arr0(0_i64);
+        let starts = zero
+            .broadcast(one_start)
+            .expect("the column's own extents, but for one that is 1 now");
         let kernels = column.view().insert_axis(Axis(last));
-        Self::create(input(&starts), input(&kernels), options)
+        // SAFETY: both views live for the call.
+        unsafe { Self::create(input(&starts), input(&kernels), options) }
     }
 
     /// The basis with the fewest bases of a lower-triangular matrix, exactly: any such matrix has one, with `k <= n`. It takes up to twice
@@ -114,15 +120,16 @@ impl<T: Element> ConvBasis<T> {
         })
     }
 
-    /// The views are those of arrays that the caller borrows or owns.
-    fn create(
+    /// # Safety
+    /// The views are those of arrays that live for the call.
+    unsafe fn create(
         starts: sys::subquad_array,
         kernels: sys::subquad_array,
         options: &ConvOptions<'_>,
     ) -> Result<Self> {
         Self::made(|basis_out| {
             options.call.make(|context, options| {
-                // SAFETY: handles are live, both views are of arrays that live for the call, and `basis_out` is a place for the result.
+                // SAFETY: handles are live, the views are as the caller promises, and `basis_out` is a place for the result.
                 unsafe {
                     sys::subquad_conv_basis_create(
                         context,

@@ -122,11 +122,14 @@ impl<T: Element> ConvBasis<T> {
         k: &ArrayRef<T, D>,
         options: &RecoverOptions<'_>,
     ) -> Result<Found<T>> {
-        Self::find(
-            sys::subquad_conv_basis_recover,
-            [q, k].map(input),
-            &options.call,
-        )
+        // SAFETY: both arrays are borrowed for the call.
+        unsafe {
+            Self::find(
+                sys::subquad_conv_basis_recover,
+                [q, k].map(input),
+                &options.call,
+            )
+        }
     }
 
     /// Fit a basis to the causal logits `scale q k'` of any queries and keys, and measure how good it is.
@@ -157,19 +160,27 @@ impl<T: Element> ConvBasis<T> {
         k: &ArrayRef<T, D>,
         options: &FitOptions<'_>,
     ) -> Result<Found<T>> {
-        Self::find(
-            sys::subquad_conv_basis_fit,
-            [q, k].map(input),
-            &options.call,
-        )
+        // SAFETY: both arrays are borrowed for the call.
+        unsafe {
+            Self::find(
+                sys::subquad_conv_basis_fit,
+                [q, k].map(input),
+                &options.call,
+            )
+        }
     }
 
-    /// The views are those of arrays that the caller borrows.
-    fn find(find: Find, [q, k]: [sys::subquad_array; 2], call: &Call<'_>) -> Result<Found<T>> {
+    /// # Safety
+    /// The views are those of arrays that live for the call, and `find` takes them as the functions of the library do.
+    unsafe fn find(
+        find: Find,
+        [q, k]: [sys::subquad_array; 2],
+        call: &Call<'_>,
+    ) -> Result<Found<T>> {
         let report = Report::new()?;
         let basis = Self::made(|basis_out| {
             call.make(|context, options| {
-                // SAFETY: handles are live, both views are of arrays that live for the call, and `basis_out` is a place for the result.
+                // SAFETY: handles are live, the views are as the caller promises, and `basis_out` is a place for the result.
                 unsafe {
                     find(
                         context,

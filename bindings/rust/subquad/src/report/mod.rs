@@ -5,6 +5,7 @@ mod text;
 
 use std::ffi::{CStr, c_char};
 use std::ptr::{NonNull, null, null_mut};
+use std::sync::{Mutex, PoisonError};
 
 use crate::error::{Result, check};
 use crate::library::ensure_version;
@@ -32,10 +33,17 @@ pub use heads::Head;
 /// # Ok::<(), subquad::Error>(())
 /// ```
 #[derive(Debug)]
-pub struct Report(NonNull<sys::subquad_report>);
+pub struct Report {
+    handle: NonNull<sys::subquad_report>,
+    /// The JSON text, which the library makes and keeps inside the report: for one thread at a time.
+    json: Mutex<()>,
+}
 
-// SAFETY: a report is plain data that no thread is tied to. (It is not Sync: its JSON text is made inside of it.)
+// SAFETY: a report is plain data that no thread is tied to.
 unsafe impl Send for Report {}
+// SAFETY: a call that writes a report has it to itself, before it is handed out. From then on values are only read; the JSON text, which
+// is no part of them, is made and copied under a lock.
+unsafe impl Sync for Report {}
 
 impl Report {
     pub(crate) fn new() -> Result<Self> {
@@ -43,13 +51,14 @@ impl Report {
         let mut handle = null_mut();
         // SAFETY: `handle` is a place for the result.
         check(unsafe { sys::subquad_report_create(&raw mut handle) })?;
-        Ok(Self(
-            NonNull::new(handle).expect("a report that was created is not null"),
-        ))
+        Ok(Self {
+            handle: NonNull::new(handle).expect("a report that was created is not null"),
+            json: Mutex::new(()),
+        })
     }
 
     pub(crate) fn handle(&self) -> *mut sys::subquad_report {
-        self.0.as_ptr()
+        self.handle.as_ptr()
     }
 
     /// How many values a key holds.
@@ -94,10 +103,11 @@ impl Report {
 
     /// The whole report as one JSON object with the keys in lower case.
     pub fn json(&self) -> Result<String> {
+        let _alone = self.json.lock().unwrap_or_else(PoisonError::into_inner);
         let mut text = null();
-        // SAFETY: the handle is live and, the report not being Sync, used by this thread alone; `text` is a place for the result.
+        // SAFETY: the handle is live, no other thread makes the text, and `text` is a place for the result.
         check(unsafe { sys::subquad_report_json(self.handle(), &raw mut text) })?;
-        // SAFETY: the text is zero-terminated and lives until the report is written again.
+        // SAFETY: the text is zero-terminated and lives until it is made again, for which the lock is needed.
         Ok(unsafe { copied(text) })
     }
 

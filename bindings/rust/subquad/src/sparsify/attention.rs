@@ -116,7 +116,8 @@ impl<T: Element> Sparsifier<T> {
     where
         X: Matrix<Element = T> + ?Sized,
     {
-        x.lend(|x| self.measure(x, std::ptr::null(), options))
+        // SAFETY: x is lent for the call.
+        x.lend(|x| unsafe { self.measure(x, std::ptr::null(), options) })
     }
 
     /// The true error of the softmax of `scale Y_q Y_k'`. q and k are what was sparsified; all else as
@@ -132,11 +133,13 @@ impl<T: Element> Sparsifier<T> {
         K: Matrix<Element = T> + ?Sized,
         Q::Error: From<K::Error>,
     {
-        q.lend(|q| k.lend(|k| self.measure(q, k, options)))
+        // SAFETY: both are lent for the call.
+        q.lend(|q| k.lend(|k| unsafe { self.measure(q, k, options) }))
     }
 
+    /// # Safety
     /// x is live; k is live or null.
-    fn measure(
+    unsafe fn measure(
         &self,
         x: *const sys::subquad_matrix,
         k: *const sys::subquad_matrix,
@@ -147,7 +150,7 @@ impl<T: Element> Sparsifier<T> {
             ratio: 0.0,
         };
         options.call.make(|context, options| {
-            // SAFETY: handles are live, but for a k that is not given, and both results have places.
+            // SAFETY: handles are live, the matrices are as the caller promises, and both results have places.
             unsafe {
                 sys::subquad_sparsifier_softmax_error(
                     context,

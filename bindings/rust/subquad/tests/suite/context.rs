@@ -68,6 +68,17 @@ fn threads_of_a_call_leave_the_context_as_it_was() {
 }
 
 #[test]
+fn a_context_describes_itself_whatever_the_threads_of_its_last_call() {
+    let x = Array2::<f32>::ones((4, 2));
+    let mut context = Context::new().unwrap();
+    context.set_threads(3).unwrap();
+    let attention = Attention::new().context(&context).threads(2);
+    attention.run(&x, &x, &x).unwrap();
+    let info = context.info().unwrap();
+    assert_eq!(info.int(sys::SUBQUAD_REPORT_THREADS), Ok(3));
+}
+
+#[test]
 fn progress_rises_to_the_end_and_results_stay_the_same() {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let mut context = Context::new().unwrap();
@@ -196,7 +207,9 @@ fn contexts_and_results_move_between_threads() {
     fn sync<T: Sync>() {}
     send::<Context>();
     send::<subquad::Output<f32, ndarray::Ix4>>();
+    sync::<subquad::Output<f32, ndarray::Ix4>>();
     send::<subquad::Gradients<f64, ndarray::Ix2>>();
+    sync::<subquad::Gradients<f64, ndarray::Ix2>>();
     send::<subquad::Plan<f32, ndarray::IxDyn>>();
     sync::<subquad::Plan<f32, ndarray::IxDyn>>();
     send::<subquad::Error>();

@@ -64,6 +64,23 @@ fn json_holds_the_same_values() {
 }
 
 #[test]
+fn threads_read_one_report_at_once() {
+    let report = info().unwrap();
+    let (json, version) = (report.json().unwrap(), sys::SUBQUAD_VERSION_STRING);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..200 {
+                    assert_eq!(report.json().unwrap(), json);
+                    let read = report.string(sys::SUBQUAD_REPORT_VERSION);
+                    assert_eq!(read.as_deref(), Ok(version));
+                }
+            });
+        }
+    });
+}
+
+#[test]
 fn the_library_describes_itself() {
     let report = info().unwrap();
     assert_eq!(

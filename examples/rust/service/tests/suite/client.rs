@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Result, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
 
 pub struct Reply {
     pub status: u16,
@@ -47,6 +48,25 @@ impl Exchange {
     }
 
     pub fn reply(&mut self) -> Result<Reply> {
+        self.reply_read_by(|stream, body| stream.read_exact(body))
+    }
+
+    /// A reply of whose body some first pieces are taken with a pause after each.
+    pub fn slow_reply(&mut self, piece: usize, pause: Duration, pieces: usize) -> Result<Reply> {
+        self.reply_read_by(|stream, body| {
+            let (slow, rest) = body.split_at_mut(piece * pieces);
+            for piece in slow.chunks_mut(piece) {
+                stream.read_exact(piece)?;
+                std::thread::sleep(pause);
+            }
+            stream.read_exact(rest)
+        })
+    }
+
+    fn reply_read_by(
+        &mut self,
+        read: impl FnOnce(&mut BufReader<TcpStream>, &mut [u8]) -> Result<()>,
+    ) -> Result<Reply> {
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
             if self.0.read_line(&mut head)? == 0 {
@@ -65,7 +85,7 @@ impl Exchange {
                 .ok()
         });
         let mut body = vec![0; length.unwrap_or(0)];
-        self.0.read_exact(&mut body)?;
+        read(&mut self.0, &mut body)?;
         Ok(Reply { status, head, body })
     }
 }

@@ -40,3 +40,18 @@ fn a_client_that_leaves_the_queue_or_its_own_body_frees_its_slot() {
     program.wait_for("left_total", 3);
     program.wait_for("free_slots", 3);
 }
+
+/// Bytes after the body wait for the answer, and hide that nothing follows.
+#[test]
+fn a_client_that_leaves_its_next_request_is_computed_for_until_the_timeout() {
+    let program = Program::start(&["--workers", "1", "--queue", "0", "--timeout", "2"]);
+    let body = Problem::endless().body();
+    let mut exchange = Exchange::ask(program.address, "", body.len());
+    assert!(exchange.refusal().is_none());
+    exchange.send(&body);
+    exchange.send(b"POST /attention");
+    program.wait_for("free_workers", 0);
+    drop(exchange);
+    program.wait_for("free_slots", 1);
+    assert_eq!(program.metric("answered_total"), 1);
+}

@@ -15,6 +15,7 @@ const CLIENTS: u64 = 24;
 const REQUESTS: u64 = 8;
 const MAX_ANSWER: u64 = 64 << 10;
 const MAX_WORKSPACE: u64 = 8 << 20;
+const MAX_HEADS: u64 = 1;
 const CONNECTIONS: u64 = 32;
 
 /// What clients saw.
@@ -27,8 +28,15 @@ struct Seen {
 
 #[test]
 fn under_load_memory_is_bounded_and_no_accepted_request_is_lost() {
-    let [workers, queue, answer, workspace, connections] =
-        [WORKERS, QUEUE, MAX_ANSWER, MAX_WORKSPACE, CONNECTIONS].map(|number| number.to_string());
+    let [workers, queue, answer, workspace, heads, connections] = [
+        WORKERS,
+        QUEUE,
+        MAX_ANSWER,
+        MAX_WORKSPACE,
+        MAX_HEADS,
+        CONNECTIONS,
+    ]
+    .map(|number| number.to_string());
     let problems = [0, 1, 2, 3].map(|seed| Problem::new(seed, 16, 1 << 14, 32));
     let cases = problems.map(|problem| (problem.body(), problem.expected(&Attention::new())));
     let body = cases[0].0.len() as u64;
@@ -36,7 +44,7 @@ fn under_load_memory_is_bounded_and_no_accepted_request_is_lost() {
     #[rustfmt::skip]
     let program = Program::start(&[
         "--workers", &workers, "--queue", &queue, "--max-body", &max_body, "--max-answer", &answer, "--max-workspace", &workspace,
-        "--connections", &connections,
+        "--max-heads", &heads, "--connections", &connections,
     ]);
     // What is loaded and started once.
     assert_eq!(
@@ -46,7 +54,7 @@ fn under_load_memory_is_bounded_and_no_accepted_request_is_lost() {
     let before = program.peak_memory();
     // The formula of the service's limits.
     let bound = (WORKERS + QUEUE) * (body + 2 * MAX_ANSWER)
-        + WORKERS * (body + MAX_WORKSPACE)
+        + WORKERS * (body + MAX_WORKSPACE + MAX_HEADS * 4_000 + 1_000_000)
         + CONNECTIONS * 200_000;
     assert!(bound < CLIENTS * body, "the load would not show a bound");
 

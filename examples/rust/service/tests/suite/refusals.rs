@@ -98,6 +98,103 @@ fn what_is_too_large_is_refused_before_it_takes_memory() {
     );
 }
 
+/// Arrays without elements, of which a million heads take 200 bytes to ask for.
+fn heads(shapes: [&[usize]; 3]) -> Vec<u8> {
+    let [q, k, v] = shapes;
+    encode(&[("q", q), ("k", k), ("v", v)].map(|(name, shape)| (name, Dtype::F32, shape, &[][..])))
+}
+
+#[test]
+fn many_heads_without_elements_take_no_memory() {
+    let program = Program::start(&["--workers", "1"]);
+    // What is loaded and started once.
+    assert_eq!(
+        post(program.address, "?tol=0.1", &heads([&[2, 0, 1]; 3])).status,
+        200
+    );
+    let before = program.peak_memory();
+    let million: &[usize] = &[1_000_000, 0, 1];
+    for (shapes, words) in [
+        ([million; 3], ["q", "[1000000, 0, 1]", "4096"]),
+        (
+            [&[1000, 1000, 0, 1], million, million],
+            ["q", "[1000, 1000, 0, 1]", "4096"],
+        ),
+        (
+            [&[0, 0, 1], million, million],
+            ["k", "[1000000, 0, 1]", "4096"],
+        ),
+        (
+            [&[0, 0, 1], &[0, 0, 1], &[0, 4097, 0, 1]],
+            ["v", "[0, 4097, 0, 1]", "4096"],
+        ),
+    ] {
+        assert_refused(&program, "?tol=0.1", &heads(shapes), 413, &words);
+    }
+    let most: &[usize] = &[64, 64, 0, 1];
+    assert_eq!(
+        post(program.address, "?tol=0.1", &heads([most; 3])).status,
+        200
+    );
+    let grown = program.peak_memory() - before;
+    // The share of heads in the formula of the service's limits.
+    assert!(grown < 4096 * 4000, "memory grew by {grown} bytes");
+}
+
+#[test]
+fn the_report_counts_into_the_answer() {
+    let program = Program::start(&["--max-answer", "10000"]);
+    let many: &[usize] = &[200, 0, 1];
+    assert_refused(
+        &program,
+        "?tol=0.1",
+        &heads([many; 3]),
+        413,
+        &["report", "10000"],
+    );
+    assert_eq!(post(program.address, "", &heads([many; 3])).status, 200);
+}
+
+#[test]
+fn a_header_is_refused_before_it_is_parsed() {
+    let program = Program::start(&["--max-body", "10000000"]);
+    let before = program.peak_memory();
+    let ones = vec!["1"; 4_000_000].join(",");
+    let header = format!(r#"{{"q":{{"dtype":"F32","shape":[{ones}],"data_offsets":[0,4]}}}}"#);
+    let length = header.len();
+    let mut body = (length as u64).to_le_bytes().to_vec();
+    body.extend(header.as_bytes());
+    body.extend([0; 4]);
+    assert_refused(
+        &program,
+        "",
+        &body,
+        400,
+        &["header", &length.to_string(), "16384"],
+    );
+    let grown = program.peak_memory() - before;
+    assert!(
+        grown < 2 * body.len() as u64,
+        "memory grew by {grown} bytes"
+    );
+}
+
+#[test]
+fn a_refusal_repeats_little_of_what_was_sent() {
+    let program = Program::start(&[]);
+    let name = "ä".repeat(5000);
+    let query = format!("?{}=1", "%C3%A4".repeat(2000));
+    let header = format!(r#"{{"q":{{"dtype":"{name}","shape":[],"data_offsets":[0,0]}}}}"#);
+    let mut body = (header.len() as u64).to_le_bytes().to_vec();
+    body.extend(header.as_bytes());
+    for (query, body) in [("", body), (&query, Vec::new())] {
+        let reply = post(program.address, query, &body);
+        assert_eq!(reply.status, 400);
+        assert!(reply.text().contains("ää") && reply.text().ends_with(" ..\n"));
+        assert!(reply.body.len() < 1100, "{}", reply.text());
+    }
+}
+
 #[test]
 fn the_length_is_stated_and_the_route_known() {
     let program = Program::start(&[]);

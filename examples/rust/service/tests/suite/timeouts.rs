@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use crate::arrays::Problem;
 use crate::client::{Exchange, post};
 use crate::program::Program;
@@ -43,6 +45,21 @@ fn an_answer_that_nobody_takes_loses_its_slot() {
     program.wait_for("answered_total", 1);
     program.wait_for("free_slots", 1);
     assert!(exchange.reply().is_err()); // cut off
+}
+
+#[test]
+fn an_answer_that_is_taken_slowly_but_steadily_arrives() {
+    let program = Program::start(&["--transfer-timeout", "1"]);
+    let body = Problem::of_a_large_answer().body();
+    let mut exchange = Exchange::ask(program.address, "", body.len());
+    assert!(exchange.refusal().is_none());
+    exchange.send(&body);
+    // Four timeouts at 400 kB a second.
+    let reply = exchange.slow_reply(20_000, Duration::from_millis(50), 80);
+    assert_eq!(
+        reply.expect("no timeout passed without progress").status,
+        200
+    );
 }
 
 #[test]

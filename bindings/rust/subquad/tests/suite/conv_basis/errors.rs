@@ -55,6 +55,27 @@ fn kernels_that_are_not_finite() {
 }
 
 #[test]
+fn columns_of_more_heads_than_memory_holds() {
+    // Neither empty arrays nor broadcast views take memory.
+    let options = ConvOptions::new();
+    for heads in [1_usize << 40, 1 << 61] {
+        let columns = Array2::<f64>::zeros((heads, 0));
+        assert_refused(
+            ConvBasis::toeplitz(&columns, &options),
+            sys::SUBQUAD_ERR_SIZE,
+            &[&heads.to_string()],
+        );
+    }
+    let one = Array2::<f64>::ones((1, 1));
+    let columns = one.broadcast((1 << 61, 1)).unwrap();
+    assert_refused(
+        ConvBasis::toeplitz(&columns, &options),
+        sys::SUBQUAD_ERR_SIZE,
+        &[&(1_u64 << 61).to_string()],
+    );
+}
+
+#[test]
 fn matrices_that_are_not_lower_triangular() {
     let mut h = Array2::<f64>::eye(4);
     h[[1, 3]] = 0.5;

@@ -153,5 +153,6 @@ fn sparsifiers_and_results_move_between_threads() {
     send::<Sparsifier<f32>>();
     sync::<Sparsifier<f64>>();
     send::<subquad::Sparsified<f32>>();
+    sync::<subquad::Sparsified<f32>>();
     send::<subquad::Scores>();
 }
