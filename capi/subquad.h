@@ -20,7 +20,7 @@
  *   - A call that fails changes no handle and no input. Failing in validation it writes no output either; failing later
  *     (MEMORY, THREADS, CANCELLED, OVERFLOW, INTERNAL) it leaves the outputs unspecified.
  *   - The library prints nothing, ends no process, throws nothing, and changes no other library's settings. Its only
- *     global state is the planner of FFTW, behind one lock.
+ *     global state is FFTW's planner, which it makes safe for all threads of the process, those of other users of FFTW too.
  *   - Sizes are int64_t. No macro changes the ABI: the precision of a call is the dtype of its arrays.
  *   - Functions that take no context may be called from any thread at any time, on distinct or read-only handles. */
 #ifndef SUBQUAD_H
@@ -902,14 +902,14 @@ SUBQUAD_API subquad_status subquad_attention_loss(subquad_context* context, cons
  * their last bits may differ. Each context keeps the plans that it has made.
  * Owns:    the text belongs to the library and holds until this thread's next export: copy it.
  * Errors:  SUBQUAD_ERR_NULL, SUBQUAD_ERR_MEMORY.
- * Threads: any.
+ * Threads: any, while nobody but this copy of the library uses the planner: FFTW does not keep this apart from planning.
  * Since:   0.1 */
 SUBQUAD_API subquad_status subquad_wisdom_export(const char** text_out);
 
 /* Add wisdom that subquad_wisdom_export wrote. FFTW shares it with every user in the process.
  * Owns:    the text is copied.
  * Errors:  SUBQUAD_ERR_NULL, SUBQUAD_ERR_VALUE when the text is not such wisdom.
- * Threads: any.
+ * Threads: any, while nobody but this copy of the library uses the planner: FFTW does not keep this apart from planning.
  * Since:   0.1 */
 SUBQUAD_API subquad_status subquad_wisdom_import(const char* text);
 

@@ -11,6 +11,11 @@ namespace subquad::fft {
 
 std::mutex& planner_mutex() {
   static std::mutex mutex;
+  [[maybe_unused]] static const bool kept_apart = [] {
+    fftw_make_planner_thread_safe();
+    fftwf_make_planner_thread_safe();
+    return true;
+  }();
   return mutex;
 }
 

@@ -8,6 +8,8 @@
 namespace subquad::fft {
 
 // Held by whoever makes, destroys, exports or imports plans: FFTW keeps what it plans with in one place per precision and process.
+// That place has other users, such as another copy of this library: once the mutex is taken, FFTW itself keeps the making and
+// destroying of plans, theirs too, apart. Exporting and importing it does not.
 std::mutex& planner_mutex();
 
 template <class T>

@@ -13,10 +13,11 @@
 enum { N = 300, D = 16, ROWS = 48, COLUMNS = 2000 };
 
 /* What the tests call, found by name: this program is not linked with the library. */
-#define FUNCTIONS(DO)                                                                                             \
-  DO(context_create)                                                                                              \
-  DO(context_destroy) DO(context_set_threads) DO(last_error) DO(fill_uniform) DO(attention) DO(matrix_from_dense) \
-      DO(matrix_destroy) DO(leverage_scores)
+#define FUNCTIONS(DO)                                                                                            \
+  DO(context_create)                                                                                             \
+  DO(context_destroy)                                                                                            \
+  DO(context_set_threads) DO(last_error) DO(fill_uniform) DO(attention) DO(matrix_from_dense) DO(matrix_destroy) \
+      DO(leverage_scores) DO(options_create) DO(options_set_int) DO(options_destroy) DO(conv_basis_fit) DO(conv_basis_destroy)
 
 typedef struct library {
   void* handle;
@@ -112,6 +113,24 @@ static void* compute_often(void* user) {
   return NULL;
 }
 
+/* Fits of many lengths, each in a context of its own, which plans transforms anew. */
+static void* fit_often(void* user) {
+  task* t = user;
+  const library* l = t->l;
+  subquad_options* options = NULL;
+  t->failed = l->options_create(&options) || l->options_set_int(options, SUBQUAD_OPTION_BASES, 2);
+  for (int64_t n = 20; n < N && !t->failed; ++n) {
+    const subquad_array q = row_major_view(queries, SUBQUAD_FLOAT32, n, 2);
+    subquad_context* context = NULL;
+    subquad_conv_basis* basis = NULL;
+    t->failed = l->context_create(&context) || l->conv_basis_fit(context, options, &q, &q, &basis, NULL);
+    l->conv_basis_destroy(basis);
+    l->context_destroy(context);
+  }
+  l->options_destroy(options);
+  return NULL;
+}
+
 typedef struct two {
   library first, second;
   copy file;
@@ -157,6 +176,19 @@ static void test_two_copies_at_the_same_time(void** state) {
     assert_int_equal(pthread_join(threads[i], NULL), 0);
     assert_int_equal(tasks[i].failed, 0);
     assert_memory_equal(&found[i], &expected, sizeof expected);
+  }
+  close_two(&t);
+}
+
+static void test_two_copies_plan_transforms_at_the_same_time(void** state) {
+  (void)state;
+  two t = open_two();
+  task tasks[2] = {{&t.first, NULL, 0}, {&t.second, NULL, 0}};
+  pthread_t threads[2];
+  for (int i = 0; i < 2; ++i) assert_int_equal(pthread_create(&threads[i], NULL, fit_often, &tasks[i]), 0);
+  for (int i = 0; i < 2; ++i) {
+    assert_int_equal(pthread_join(threads[i], NULL), 0);
+    assert_int_equal(tasks[i].failed, 0);
   }
   close_two(&t);
 }
@@ -295,6 +327,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_each_copy_has_its_own_last_error),
     cmocka_unit_test(test_two_copies_at_the_same_time),
+    cmocka_unit_test(test_two_copies_plan_transforms_at_the_same_time),
     cmocka_unit_test(test_one_copy_goes_on_when_the_other_is_closed),
 #if !defined(__SANITIZE_THREAD__)
     cmocka_unit_test(test_both_copies_after_fork),

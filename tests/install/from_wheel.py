@@ -24,7 +24,16 @@ import numpy as np
 U32, U64 = 2.0**-24, 2.0**-53
 IMPORT_SECONDS = 0.15  # promised, beyond NumPy's own
 #: Libraries that a wheel has to bring, by the names under which a system has them.
-CARRIED = ["libfftw3.so.3", "libfftw3f.so.3", "libopenblas.so.0", "libhwy.so.1", "libgfortran.so.5", "libquadmath.so.0"]
+CARRIED = [
+    "libfftw3.so.3",
+    "libfftw3f.so.3",
+    "libfftw3_threads.so.3",
+    "libfftw3f_threads.so.3",
+    "libopenblas.so.0",
+    "libhwy.so.1",
+    "libgfortran.so.5",
+    "libquadmath.so.0",
+]
 
 
 def fill(subquad, stream, *shape, dtype="float64"):

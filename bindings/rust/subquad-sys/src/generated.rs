@@ -1460,7 +1460,7 @@ unsafe extern "C" {
     /// their last bits may differ. Each context keeps the plans that it has made.
     /// Owns:    the text belongs to the library and holds until this thread's next export: copy it.
     /// Errors:  SUBQUAD_ERR_NULL, SUBQUAD_ERR_MEMORY.
-    /// Threads: any.
+    /// Threads: any, while nobody but this copy of the library uses the planner: FFTW does not keep this apart from planning.
     /// Since:   0.1
     /// ```
     pub fn subquad_wisdom_export(text_out: *mut *const c_char) -> subquad_status;
@@ -1469,7 +1469,7 @@ unsafe extern "C" {
     /// Add wisdom that subquad_wisdom_export wrote. FFTW shares it with every user in the process.
     /// Owns:    the text is copied.
     /// Errors:  SUBQUAD_ERR_NULL, SUBQUAD_ERR_VALUE when the text is not such wisdom.
-    /// Threads: any.
+    /// Threads: any, while nobody but this copy of the library uses the planner: FFTW does not keep this apart from planning.
     /// Since:   0.1
     /// ```
     pub fn subquad_wisdom_import(text: *const c_char) -> subquad_status;
