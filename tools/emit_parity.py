@@ -27,7 +27,7 @@ Each function and option of the C API, and what it is called in the other langua
 package calls the function itself, so that nobody else has to; one with "n/a" says why the package does without it. The tests compare
 this page with the header and with the packages' sources.
 
-In Julia, what has the prefix `Subquad.` is not exported, and `close`, `size`, `eltype`, `Array` and `mul!` are methods of its own
+In Julia, what has the prefix `Subquad.` is not exported, and `close`, `size`, `Array` and `mul!` are methods of its own
 functions. In Rust, options are methods of the builders: those of `Attention`, and of `ConvOptions`, `RecoverOptions`, `FitOptions`,
 `Sparsify`, `LeverageScores` and `SparsifierOptions` where they apply.
 
