@@ -1565,7 +1565,7 @@ process. The library plans by estimate, which measures nothing; wisdom from else
 their last bits may differ. Each context keeps the plans that it has made.
 Owns:    the text belongs to the library and holds until this thread's next export: copy it.
 Errors:  SUBQUAD_ERR_NULL, SUBQUAD_ERR_MEMORY.
-Threads: any.
+Threads: any, while nobody but this copy of the library uses the planner: FFTW does not keep this apart from planning.
 Since:   0.1
 ```
 """
@@ -1585,7 +1585,7 @@ end
 Add wisdom that subquad_wisdom_export wrote. FFTW shares it with every user in the process.
 Owns:    the text is copied.
 Errors:  SUBQUAD_ERR_NULL, SUBQUAD_ERR_VALUE when the text is not such wisdom.
-Threads: any.
+Threads: any, while nobody but this copy of the library uses the planner: FFTW does not keep this apart from planning.
 Since:   0.1
 ```
 """
