@@ -31,11 +31,17 @@ static int is_of_auto(int32_t option) {
   }
 }
 
+/* The options that attention is planned with. */
+static size_t planning_options(const call_spec* spec, const option_spec** options) {
+  *options = spec->plan ? spec->plan->options : spec->options;
+  return spec->plan ? spec->plan->option_count : spec->option_count;
+}
+
 /* The same arrays, mask and scale, by method exact. */
 static call_spec exact_call(const call_spec* spec, option_spec options[MOST_OPTIONS]) {
   call_spec exact = *spec;
-  const option_spec* given = spec->plan ? spec->plan->options : spec->options;
-  const size_t count = spec->plan ? spec->plan->option_count : spec->option_count;
+  const option_spec* given;
+  const size_t count = planning_options(spec, &given);
   exact.function = ATTENTION;
   exact.plan = NULL;
   exact.options = options;
@@ -132,12 +138,31 @@ static void expect_length(const prepared_call* call, int32_t key, int64_t expect
   if (length != expected) fail_msg("report key %d holds %d values, not %d", (int)key, (int)length, (int)expected);
 }
 
+/* A head uses only those parts that the call allows. */
+static void expect_allowed_parts(const prepared_call* call, const char* used) {
+  static const struct {
+    const char* name;
+    int64_t part;
+  } names[] = {{"heavy", SUBQUAD_PART_HEAVY},
+               {"selection", SUBQUAD_PART_SELECTION},
+               {"centroids", SUBQUAD_PART_CENTROIDS},
+               {"conv", SUBQUAD_PART_CONV},
+               {"screened", SUBQUAD_PART_SCREENING}};
+  const option_spec* options;
+  const size_t count = planning_options(call->spec, &options);
+  for (size_t i = 0; i < count; ++i)
+    for (size_t n = 0; options[i].id == SUBQUAD_OPTION_PARTS && n < sizeof names / sizeof names[0]; ++n)
+      if (strstr(used, names[n].name) && !(options[i].int_value & names[n].part))
+        fail_msg("a head is %s, but parts is %d", used, (int)options[i].int_value);
+}
+
 static int64_t expect_head_report(const prepared_call* call, int64_t head) {
   const int exact = strcmp(text_of(call, SUBQUAD_REPORT_PARTS, head), "exact") == 0;
   const double low = number_of(call, SUBQUAD_REPORT_ERROR_LOW, head), error = number_of(call, SUBQUAD_REPORT_ERROR, head),
                high = number_of(call, SUBQUAD_REPORT_ERROR_HIGH, head);
   const int64_t pairs = count_of(call, SUBQUAD_REPORT_PAIRS_EXACT, head), of_low = count_of(call, SUBQUAD_REPORT_PAIRS_LOW, head),
                 screened = count_of(call, SUBQUAD_REPORT_PAIRS_SCREENED, head);
+  expect_allowed_parts(call, text_of(call, SUBQUAD_REPORT_PARTS, head));
   assert_true(low <= error && error <= high);
   assert_int_equal(exact, text_of(call, SUBQUAD_REPORT_FALLBACK, head)[0] != '\0');
   if (exact) assert_true(high == 0 && of_low == 0 && screened == 0);

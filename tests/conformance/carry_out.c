@@ -198,7 +198,7 @@ static subquad_status merge(const prepared_call* call, subquad_context* context,
   return subquad_attention_merge(context, options, spec->count, o_parts, lse_parts, view(call, "o"), view(call, "lse"));
 }
 
-static subquad_status dispatch(prepared_call* call, subquad_context* context, const subquad_options* options) {
+subquad_status call_function(prepared_call* call, subquad_context* context, const subquad_options* options) {
   const call_spec* spec = call->spec;
   const subquad_array *q = view(call, "q"), *k = view(call, "k"), *v = view(call, "v"), *o = view(call, "o"),
                       *lse = view(call, "lse");
@@ -253,8 +253,12 @@ subquad_status carry_out(prepared_call* call, subquad_context* context, char* me
   if (spec->in_place >= 0) join_in_place(call);
   subquad_status status = apply_settings(&spec->context, context);
   if (status == SUBQUAD_OK) status = make_options(spec->options, spec->option_count, &options);
-  if (status == SUBQUAD_OK) status = dispatch(call, spec->context.state == CONTEXT_NULL ? NULL : context, options);
-  snprintf(message, message_size, "%s", status == SUBQUAD_OK ? "" : subquad_last_error());
+  const int busy = status == SUBQUAD_OK && spec->context.state == STATE_BUSY;
+  if (busy)
+    status = carry_out_busy(call, context, options, message, message_size);
+  else if (status == SUBQUAD_OK)
+    status = call_function(call, spec->context.state == STATE_NULL ? NULL : context, options);
+  if (!busy) snprintf(message, message_size, "%s", status == SUBQUAD_OK ? "" : subquad_last_error());
   subquad_options_destroy(options);
   if (spec->in_place >= 0) take_in_place(call);
   return status;

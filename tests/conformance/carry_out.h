@@ -38,6 +38,13 @@ subquad_status carry_out_sparsify(prepared_call* call, subquad_context* context,
 /* The same for plans: makes the plan that the call names, calls the function, destroys it. */
 subquad_status carry_out_plan(prepared_call* call, subquad_context* context, const subquad_options* options);
 
+/* Whichever of these the function asks for. */
+subquad_status call_function(prepared_call* call, subquad_context* context, const subquad_options* options);
+
+/* The same with the context in use: from inside another call on it, which would clear the text of the error. */
+subquad_status carry_out_busy(prepared_call* call, subquad_context* context, const subquad_options* options, char* message,
+                              size_t message_size);
+
 /* New options with these set; the caller destroys them, after a failure too. */
 subquad_status make_options(const option_spec* given, size_t count, subquad_options** options_out);
 

@@ -70,7 +70,7 @@ subquad_status carry_out_conv(prepared_call* call, subquad_context* context, con
   }
   subquad_conv_basis* basis = NULL;
   subquad_status status = make_basis(call, context, &basis);
-  if (status == SUBQUAD_OK) status = use_basis(call, context, options, basis);
+  if (status == SUBQUAD_OK) status = use_basis(call, context, options, call->spec->basis->state == STATE_NULL ? NULL : basis);
   subquad_conv_basis_destroy(basis);
   return status;
 }

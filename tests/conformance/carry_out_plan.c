@@ -20,11 +20,12 @@ static subquad_status make_plan(const prepared_call* call, subquad_context* cont
 subquad_status carry_out_plan(prepared_call* call, subquad_context* context, const subquad_options* options) {
   subquad_plan* plan = NULL;
   subquad_status status = make_plan(call, context, &plan);
+  const subquad_plan* used = call->spec->plan->state == STATE_NULL ? NULL : plan;
   const subquad_array *v = view(call, "v"), *o = view(call, "o"), *lse = view(call, "lse");
   if (status == SUBQUAD_OK && call->spec->function == PLAN_APPLY)
-    status = subquad_plan_apply(context, options, plan, v, o, lse, call->report);
+    status = subquad_plan_apply(context, options, used, v, o, lse, call->report);
   else if (status == SUBQUAD_OK)
-    status = subquad_plan_backward(context, options, plan, v, o, lse, view(call, "d_o"), view(call, "dq"), view(call, "dk"),
+    status = subquad_plan_backward(context, options, used, v, o, lse, view(call, "d_o"), view(call, "dq"), view(call, "dk"),
                                    view(call, "dv"), call->report);
   subquad_plan_destroy(plan);
   return status;

@@ -92,8 +92,8 @@ static subquad_status use_sparsifier(prepared_call* call, subquad_context* conte
   subquad_status status = make_options(made->options, made->option_count, &own);
   if (status == SUBQUAD_OK) status = sparsify(call, context, own, s, &sparsifier);
   if (status == SUBQUAD_OK && call->spec->function == SPARSIFIER_ATTENTION)
-    status = subquad_sparsifier_attention(context, options, sparsifier, view(call, "v"), view(call, "o"), view(call, "lse"),
-                                          call->report);
+    status = subquad_sparsifier_attention(context, options, made->state == STATE_NULL ? NULL : sparsifier, view(call, "v"),
+                                          view(call, "o"), view(call, "lse"), call->report);
   else if (status == SUBQUAD_OK && call->spec->function == SPARSIFIER_SOFTMAX_ERROR)
     status = softmax_error(call, context, options, sparsifier, s);
   else if (status == SUBQUAD_OK)

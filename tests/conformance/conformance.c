@@ -58,6 +58,23 @@ static void expect_report(const prepared_call* call, int32_t key, int64_t expect
   assert_int_equal(value, expected);
 }
 
+static void expect_text(const prepared_call* call, int32_t key, const char* expected) {
+  const char* value = NULL;
+  if (!expected) return;
+  assert_int_equal(subquad_report_get_string(call->report, key, 0, &value), SUBQUAD_OK);
+  assert_string_equal(value, expected);
+}
+
+static void expect_certificate(const prepared_call* call) {
+  int64_t length = -1;
+  if (!call->spec->certificate || strcmp(call->spec->certificate, "none") != 0) {
+    expect_text(call, SUBQUAD_REPORT_CERTIFICATE, call->spec->certificate);
+    return;
+  }
+  assert_int_equal(subquad_report_length(call->report, SUBQUAD_REPORT_EPSILON, &length, NULL), SUBQUAD_OK);
+  assert_int_equal(length, 0);
+}
+
 static void test_case(void** state) {
   char message[MESSAGE_SIZE];
   prepared_call call;
@@ -74,6 +91,8 @@ static void test_case(void** state) {
   }
   expect_report(&call, SUBQUAD_REPORT_PAIRS, call.spec->pairs);
   expect_report(&call, SUBQUAD_REPORT_RANK, call.spec->rank);
+  expect_text(&call, SUBQUAD_REPORT_SCORES, call.spec->scores);
+  expect_certificate(&call);
   expect_report_of_heads(&call);
   expect_head_errors(&call, context);
   expect_prefix(&call, context);

@@ -33,7 +33,7 @@ typedef enum function_id {
 typedef enum basis_maker { BASIS_CREATE, BASIS_FROM_DENSE, BASIS_RECOVER, BASIS_FIT } basis_maker;
 typedef enum data_kind { DATA_WHOLE, DATA_NULL, DATA_MISALIGNED, DATA_ONE } data_kind;
 typedef enum matrix_kind { MATRIX_BLOCKS, MATRIX_SPARSE } matrix_kind;
-typedef enum context_state { CONTEXT_OPEN, CONTEXT_NULL, CONTEXT_CLOSED } context_state;
+typedef enum handle_state { STATE_OPEN, STATE_NULL, STATE_BUSY } handle_state;
 
 typedef struct fill_spec {
   uint64_t seed, stream;
@@ -90,12 +90,14 @@ typedef struct basis_spec {
   const option_spec* options;
   size_t option_count;
   int exp; /* whether the function gets its exp transform */
+  handle_state state;
 } basis_spec;
 
 /* The sparsifier that a function is called on, made first. */
 typedef struct sparsifier_spec {
   const option_spec* options;
   size_t option_count;
+  handle_state state;
 } sparsifier_spec;
 
 /* The plan that a function is called on, made first. */
@@ -103,13 +105,14 @@ typedef struct plan_spec {
   const option_spec* options;
   size_t option_count;
   int values; /* whether it is made with v */
+  handle_state state;
 } plan_spec;
 
 typedef struct context_spec {
   const int64_t* threads;
   const int64_t* workspace_limit;
   const char* simd_target;
-  context_state state;
+  handle_state state;
 } context_spec;
 
 typedef struct call_spec {
@@ -128,8 +131,10 @@ typedef struct call_spec {
   int in_place;  /* part whose views are the outputs, or -1 */
   int64_t pairs; /* expected in the report, or -1; rank likewise */
   int64_t rank;
-  int64_t heads;  /* query heads of a call whose report is that of method auto, or -1 */
-  int64_t prefix; /* rows of a shorter sequence that gives the same bits, or -1 */
+  int64_t heads;           /* query heads of a call whose report is that of method auto, or -1 */
+  int64_t prefix;          /* rows of a shorter sequence that gives the same bits, or -1 */
+  const char* scores;      /* expected in the report, or NULL */
+  const char* certificate; /* the same; "none" where the report must not have one */
 } call_spec;
 
 typedef struct bad_call {

@@ -4,7 +4,7 @@
 function rows_first(h::Laid)
     ndims(h) < 2 && return h
     swapped(numbers) = (numbers[2], numbers[1], numbers[3:end]...)
-    return Laid(h.buffer, h.offset, swapped(h.size), swapped(h.strides))
+    return typeof(h)(h.buffer, h.offset, swapped(h.size), swapped(h.strides), h.data)
 end
 
 """The basis that `row["conv_basis"]` describes."""
@@ -13,14 +13,15 @@ function basis_of(row, arrays, context)
     settings = keywords(made, :context => context)
     basis = if made["made_by"] == "create"
         # C's starts count from 0.
-        ConvBasis(Array(arrays["starts"]) .+ 1, arrays["kernels"]; settings...)
+        starts = haskey(arrays, "starts") ? Array(arrays["starts"]) .+ 1 : nothing
+        ConvBasis(starts, get(arrays, "kernels", nothing); settings...)
     elseif made["made_by"] == "from_dense"
         ConvBasis(rows_first(arrays["h"]); settings...)
     else
         find = made["made_by"] == "recover" ? conv_basis_recover : conv_basis_fit
         find(arrays["q"], arrays["k"]; settings...)
     end
-    return get(made, "exp", false) ? exp_transform(basis; context=context) : basis
+    return in_state(made, get(made, "exp", false) ? exp_transform(basis; context=context) : basis)
 end
 
 const INTO = Dict(
@@ -55,7 +56,7 @@ function call_on_basis(row, arrays; context, report)
 end
 
 function call_loss(row, arrays; context)
-    inputs = (arrays[name] for name in ("a1", "a2", "a3", "x", "y", "e"))
+    inputs = (get(arrays, name, nothing) for name in ("a1", "a2", "a3", "x", "y", "e"))
     results = attention_loss(inputs...; keywords(row, :context => context, :return_gradient => haskey(arrays, "grad_x"))...)
     return Dict{String,Any}("loss" => [first(results)], "grad_x" => last(results))
 end

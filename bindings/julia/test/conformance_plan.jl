@@ -5,7 +5,7 @@ function call_on_plan(row, arrays; context, report)
     given(name) = get(arrays, name, nothing)
     ranges = julia_ranges(given("key_ranges"))
     making = keywords(row["plan"], :lag_bias => given("lag_bias"), :key_ranges => ranges, :context => context)
-    p = plan(given("q"), given("k"), row["plan"]["values"] ? given("v") : nothing; making...)
+    p = in_state(row["plan"], plan(given("q"), given("k"), row["plan"]["values"] ? given("v") : nothing; making...))
     settings = keywords(row, :context => context, :return_report => report)
     if row["function"] == "plan_apply"
         result = apply!(given("o"), p, given("v"); lse=given("lse"), settings...)
@@ -22,11 +22,23 @@ const OF_HEADS = (
     :selected_keys, :conv_bases, :head_seconds_plan,
 )
 
-"""Whether a report says of every head what it should, and nothing that contradicts itself."""
-function report_holds(report, heads)
+const PARTS = (
+    "heavy" => Subquad.SUBQUAD_PART_HEAVY, "selection" => Subquad.SUBQUAD_PART_SELECTION,
+    "centroids" => Subquad.SUBQUAD_PART_CENTROIDS, "conv" => Subquad.SUBQUAD_PART_CONV, "screened" => Subquad.SUBQUAD_PART_SCREENING,
+)
+
+"""Whether a head's `parts` in a report are among those that the bits in `allowed` stand for."""
+function parts_hold(parts, allowed)
+    names = ["exact"; "window"; [name for (name, part) in PARTS if part & allowed != 0]]
+    return issubset(split(parts, '+'), names)
+end
+
+"""Whether a report says of every head what it should, and nothing that contradicts itself. The bits of `allowed` are parts."""
+function report_holds(report, heads, allowed)
     each = Dict(key => haskey(report, key) ? vcat(report[key]) : [] for key in OF_HEADS)
     all(key -> length(each[key]) == heads, OF_HEADS) || (@show(each); return false)
     report[:seed] isa Integer && report[:estimate] in ("screened", "sampled") || return false
+    all(parts -> parts_hold(parts, allowed), each[:parts]) || (@show(each[:parts], allowed); return false)
     exact = each[:parts] .== "exact"
     right = (0 .<= each[:error_low] .<= each[:error] .<= each[:error_high]) .& (exact .== (each[:fallback] .!= "")) .&
             (.!exact .| ((each[:pairs_low] .== 0) .& (each[:pairs_screened] .== 0) .& (each[:error_high] .== 0)))

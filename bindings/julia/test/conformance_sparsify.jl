@@ -3,7 +3,7 @@
 """A sparse matrix as the tables describe it, whatever is wrong with it: rows in no order and more than once, offsets that fall."""
 struct LaidSparse{T,I} <: SparseArrays.AbstractSparseMatrixCSC{T,Int}
     size::Tuple{Int,Int}
-    offsets::Vector{I}
+    offsets::AbstractVector{I}
     indices::Vector{I}
     values::Laid{T,1}
 end
@@ -21,8 +21,10 @@ function matrix_of(row, name, arrays)
     if haskey(spec, "sparse")
         sparse = spec["sparse"]
         I = DTYPES[sparse["index_dtype"]]
-        offsets, indices = (Vector{I}(sparse[key] .- sparse["index_base"] .+ 1) for key in ("offsets", "indices"))
+        counted_from_1(numbers) = Vector{I}(numbers .- sparse["index_base"] .+ 1)
         rows, columns = spec["shape"]
+        indices = counted_from_1(sparse["indices"])
+        offsets = haskey(sparse, "offsets") ? counted_from_1(sparse["offsets"]) : Laid{I,1}(I[], 0, (columns + 1,), (1,), "null")
         sparse["layout"] == "csc" && return LaidSparse((rows, columns), offsets, indices, arrays[name])
         return transpose(LaidSparse((columns, rows), offsets, indices, arrays[name]))
     end
@@ -48,8 +50,8 @@ end
 
 function sparsifier_of(row, made, arrays, context)
     settings = short_keywords(Subquad.SPARSIFY_NAMES, made, :context => context)
-    haskey(arrays, "x") && return sparsify(matrix_of(row, "x", arrays); settings...)
-    return sparsify_pair(matrix_of(row, "q", arrays), matrix_of(row, "k", arrays); settings...)
+    haskey(arrays, "x") && return in_state(made, sparsify(matrix_of(row, "x", arrays); settings...))
+    return in_state(made, sparsify_pair(matrix_of(row, "q", arrays), matrix_of(row, "k", arrays); settings...))
 end
 
 function results_of(s)
@@ -60,6 +62,10 @@ function results_of(s)
     s.indices === nothing && return results
     return merge(results, Dict("indices" => s.indices .- 1, "weights" => s.weights))
 end
+
+"""Whether a report says that errors were measured in this way; "none": that they were not."""
+certificate_holds(report, expected) =
+    get(report, :certificate, "none") == expected && haskey(report, :epsilon) == (expected != "none")
 
 const OF_SPARSIFIERS = (
     "leverage_scores", "sparsify", "sparsify_pair", "sparsifier_attention", "sparsifier_softmax_error", "sparsifier_ratio_bound",

@@ -131,7 +131,7 @@ class ConvMatrix(Owner[Handle]):
         `attention`; the report's `block` is b.
 
         Raises `SubquadError`: ERR_SHAPE, ERR_DTYPE, ERR_STRIDE, ERR_ALIAS, ERR_SIZE, ERR_NONFINITE, ERR_OVERFLOW, ERR_MEMORY,
-        ERR_THREADS; ERR_VALUE when the basis is closed.
+        ERR_THREADS; ERR_NULL when the basis is closed.
 
         >>> import numpy as np
         >>> import subquad

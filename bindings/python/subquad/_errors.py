@@ -101,7 +101,7 @@ def library_error(code: int, message: str) -> SubquadError:
 
 def renamed(failure: SubquadError, theirs: str, ours: str) -> SubquadError:
     """An error of the library that calls an argument by its name here. theirs: a regular expression, ours what replaces it."""
-    return error(failure.code, re.sub(rf"\b{theirs}(?!\w)", ours, failure.message))
+    return type(failure)(failure.code, re.sub(rf"\b{theirs}(?!\w)", ours, failure.message))
 
 
 @contextmanager

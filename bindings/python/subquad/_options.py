@@ -11,7 +11,7 @@ from ._constants import Certificate, Estimate, Method, Option, Part, Score, Spar
 from ._errors import error
 from ._handle import Handle
 from ._library import raw
-from ._scalars import flag, integer, real
+from ._scalars import flag, integer, real, unlisted
 
 _TYPES = {option.name.lower(): (option, raw.subquad_option_describe(option.value)[1]) for option in Option}
 
@@ -67,11 +67,10 @@ def _choice(name: str, value: object, choices: Mapping[str | bool, int]) -> int:
         return choices[chosen]
     if isinstance(value, str):
         raise error(Status.ERR_VALUE, f"{name} is {value!r}, not one of {', '.join(map(str, choices))}")
-    wanted = "a text or False" if False in choices else "a text"
-    raise error(Status.ERR_TYPE, f"{name} is {value!r} of type {type(value).__name__}, not {wanted}")
+    raise unlisted(name, value, f"one of {', '.join(map(repr, choices))}")
 
 
 def _sum(name: str, value: object, choices: Mapping[str | bool, int]) -> int:
     if isinstance(value, str) or not isinstance(value, Iterable):  # a text would be taken for its letters
-        raise error(Status.ERR_TYPE, f"{name} is {value!r} of type {type(value).__name__}, not an iterable of texts")
+        raise unlisted(name, value, f"an iterable of some of {', '.join(map(repr, choices))}")
     return sum({_choice(f"{name}[{i}]", item, choices) for i, item in enumerate(value)})

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from ._constants import Status
-from ._errors import error
+from ._errors import SubquadValueError
 from ._handle import Handle
 
 H = TypeVar("H", bound=Handle)
@@ -21,7 +21,7 @@ class Owner(Generic[H]):
     def close(self) -> None:
         """Release the memory now, or when the calls that use it in other threads have ended. Twice is as good as once.
 
-        Raises nothing; later calls raise `SubquadError`: ERR_VALUE.
+        Raises nothing; later calls raise `SubquadError`: ERR_NULL, which is a `ValueError` here, as with closed files.
 
         >>> import numpy as np
         >>> import subquad
@@ -41,5 +41,5 @@ class Owner(Generic[H]):
     def _open(self) -> H:
         handle = self._handle
         if handle is None:
-            raise error(Status.ERR_VALUE, f"the {type(self).__name__} is closed")
+            raise SubquadValueError(Status.ERR_NULL, f"the {type(self).__name__} is closed")
         return handle

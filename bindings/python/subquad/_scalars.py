@@ -6,7 +6,7 @@ import operator
 import numpy as np
 
 from ._constants import Status
-from ._errors import error
+from ._errors import SubquadError, error
 
 
 def integer(name: str, value: object, lowest: int = -(2**63), highest: int = 2**63 - 1) -> int:
@@ -37,5 +37,11 @@ def real(name: str, value: object) -> float:
 def flag(name: str, value: object) -> bool:
     """True or False, nothing that is merely true or false."""
     if not isinstance(value, bool | np.bool_):
-        raise error(Status.ERR_TYPE, f"{name} is {value!r} of type {type(value).__name__}, not True or False")
+        raise unlisted(name, value, "True or False")
     return bool(value)
+
+
+def unlisted(name: str, value: object, wanted: str) -> SubquadError:
+    """The error for a value that is none of the few that there are. An integer is a bad value: the library itself numbers them."""
+    code = Status.ERR_VALUE if isinstance(value, numbers.Integral) and not isinstance(value, bool) else Status.ERR_TYPE
+    return error(code, f"{name} is {value!r} of type {type(value).__name__}, not {wanted}")

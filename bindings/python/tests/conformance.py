@@ -27,6 +27,13 @@ def merge_patch(target, patch):
     return result
 
 
+def in_state(made, owner):
+    """What a call is made on, closed where its row says so."""
+    if made.get("state") == "closed":
+        owner.close()
+    return owner
+
+
 @dataclass
 class Array:
     """An array and the buffer that it lies in; elements of the buffer outside the array are its gaps."""
@@ -41,7 +48,8 @@ class Array:
         shape = spec["shape"]
         layout = spec.get("layout", {})
         strides = layout.get("strides") or spec.get("strides") or _contiguous(shape)
-        reaches = [(max(n, 1) - 1) * stride for n, stride in zip(shape, strides, strict=True)]
+        extents = [1] * len(shape) if spec.get("data") == "one" else shape
+        reaches = [(max(n, 1) - 1) * stride for n, stride in zip(extents, strides, strict=True)]
         offset = layout.get("offset", -sum(min(reach, 0) for reach in reaches))
         size = layout.get("size", 1 + sum(abs(reach) for reach in reaches))
         if "same_as" in spec:
@@ -57,18 +65,18 @@ class Array:
             buffer[...] = np.nan if dtype.kind == "f" else np.iinfo(dtype).min
         array = np.lib.stride_tricks.as_strided(buffer[offset:], shape, [stride * dtype.itemsize for stride in strides])
         result = cls(array, buffer)
-        result._set_elements(spec, layout)
+        if spec.get("data") != "one":
+            result._set_elements(spec)
         return result
 
-    def _set_elements(self, spec, layout):
+    def _set_elements(self, spec):
         if "values" in spec:
             self.array[...] = np.array([float(x) for x in spec["values"]]).reshape(spec["shape"])
         elif "fill" in spec:
-            shape = [
-                1 if step == 0 else n for n, step in zip(spec["shape"], layout.get("step", [1] * len(spec["shape"])), strict=True)
-            ]
+            # An axis with stride 0 counts once, however long it is.
+            distinct = self.array[tuple(slice(1) if stride == 0 else slice(None) for stride in self.array.strides)]
             kind = self.array.dtype if self.array.dtype.kind == "f" else np.float64
-            self.array[...] = subquad.fill_uniform(int(np.prod(shape)), **spec["fill"], dtype=kind).reshape(shape)
+            distinct[...] = subquad.fill_uniform(distinct.size, **spec["fill"], dtype=kind).reshape(distinct.shape)
         for index, value in spec.get("set", []):
             self.array[np.unravel_index(index, spec["shape"])] = float(value)
 

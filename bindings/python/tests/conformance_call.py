@@ -4,8 +4,7 @@ import conformance_plan
 import conformance_sparsify
 import numpy as np
 import subquad
-from subquad._arrays import optional_view
-from subquad._library import raw
+from conformance import in_state
 
 RESULTS = {
     "attention": ["o", "lse"],
@@ -36,6 +35,7 @@ OUT = {
     "conv_basis_multiply": ["y"],
     "conv_basis_multiply_transposed": ["y"],
     "conv_basis_to_dense": ["h_out"],
+    "fill_uniform": ["x"],
     "leverage_scores": ["scores"],
     "plan_apply": ["o", "lse"],
     "plan_backward": ["dq", "dk", "dv"],
@@ -65,9 +65,12 @@ class Call(conformance_plan.PlanCalls, conformance_sparsify.SparsifierCalls):
         conv_basis=None,
         sparsifier=None,
         plan=None,
+        set_as=None,
     ):
         self.function = function
-        self.options = keywords(options)
+        self.options = keywords(
+            {name: float(value) if (set_as or {}).get(name) == "float" else value for name, value in options.items()}
+        )
         self.fill = {name: float(value) if isinstance(value, str) else value for name, value in (fill or {}).items()}
         self.count = count
         self.threads = {"threads": context["threads"]} if context else {}
@@ -83,7 +86,9 @@ class Call(conformance_plan.PlanCalls, conformance_sparsify.SparsifierCalls):
     @classmethod
     def of(cls, row, specs):
         """From a case or a patched base."""
-        optional = {name: row[name] for name in ("fill", "count", "context", "conv_basis", "sparsifier", "plan") if name in row}
+        optional = {
+            name: row[name] for name in ("fill", "count", "context", "conv_basis", "sparsifier", "plan", "set_as") if name in row
+        }
         return cls(row["function"], row["dtype"], row["options"], specs, **optional)
 
     def out(self, arrays):
@@ -110,9 +115,7 @@ class Call(conformance_plan.PlanCalls, conformance_sparsify.SparsifierCalls):
         return {name: self.arrays[name].array for name in names if name in self.arrays}
 
     def _fill_uniform(self, out):
-        (x,) = self._given("x")
-        raw.subquad_fill_uniform(optional_view("x", x), *(self.fill[key] for key in ("seed", "stream", "low", "high")))
-        return {"x": x}, None
+        return {"x": subquad.fill_uniform(out.shape, **self.fill, dtype=out.dtype, out=out)}, None
 
     def _attention_merge(self, out):
         parts = [self._given(*(f"{name}[{p}]" for p in range(self.count))) for name in ("o_parts", "lse_parts")]
@@ -142,10 +145,14 @@ class Call(conformance_plan.PlanCalls, conformance_sparsify.SparsifierCalls):
             basis = subquad.ConvBasis(starts=starts, kernels=kernels, **settings)
         elif kind == "from_dense":
             basis = subquad.ConvBasis.from_dense(*self._given("h"), **settings)
+        elif kind == "recover":
+            # It has no defaults for these: what is not given is given as None.
+            basis = subquad.conv_basis_recover(
+                *self._given("q", "k"), **{"bases": None, "window": None, "delta": None} | settings
+            )
         else:
-            find = {"recover": subquad.conv_basis_recover, "fit": subquad.conv_basis_fit}[kind]
-            basis = find(*self._given("q", "k"), **settings)
-        return basis.exp(**self.threads) if self.conv_basis.get("exp") else basis
+            basis = subquad.conv_basis_fit(*self._given("q", "k"), **settings)
+        return in_state(self.conv_basis, basis.exp(**self.threads) if self.conv_basis.get("exp") else basis)
 
     def _of_basis(self, out):
         settings = self.options | self.threads

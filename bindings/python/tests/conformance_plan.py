@@ -3,6 +3,7 @@
 import numpy as np
 import subquad
 from adaptive_reference import errors, exact
+from conformance import in_state
 from subquad._constants import Part
 
 RESULTS = {
@@ -17,7 +18,7 @@ OF_HEADS = [
 
 def keywords(options):
     """Options by their keywords: parts have names here."""
-    if isinstance(options.get("parts"), int):
+    if isinstance(options.get("parts"), int) and options["parts"] <= sum(Part):
         return options | {"parts": [part.name.lower() for part in Part if part & options["parts"]]}
     return options
 
@@ -28,7 +29,7 @@ class PlanCalls:
     def _planned(self):
         values = self._given("v")[0] if self.plan["values"] else None
         settings = self._optional("lag_bias", "key_ranges") | self.plan_options | self.threads
-        return subquad.plan(*self._given("q", "k"), values, **settings)
+        return in_state(self.plan, subquad.plan(*self._given("q", "k"), values, **settings))
 
     def _plan_apply(self, out):
         with self._planned() as plan:
@@ -44,14 +45,16 @@ class PlanCalls:
         return gradients._asdict(), report
 
 
-def check_report(report, heads):
-    """It says of every head what it should, and nothing that contradicts itself."""
+def check_report(report, heads, allowed):
+    """It says of every head what it should, and nothing that contradicts itself. allowed: bits of parts."""
     values = {key: report.get(key, []) for key in OF_HEADS}
     listed = {key: value if isinstance(value, list) else [value] for key, value in values.items()}
     assert {key: len(value) for key, value in listed.items()} == dict.fromkeys(OF_HEADS, heads)
     assert isinstance(report["seed"], int)
     assert report["estimate"] in ("screened", "sampled")
+    parts = {"screened" if part is Part.SCREENING else part.name.lower() for part in Part if part & allowed}
     for head in report.heads:
+        assert set(head["parts"].split("+")) <= {"exact", "window"} | parts
         assert 0 <= head["error_low"] <= head["error"] <= head["error_high"]
         assert (head["parts"] == "exact") == (head["fallback"] != "")
         if head["fallback"]:

@@ -199,7 +199,7 @@ def test_closed(call):
     basis.close()  # again
     with pytest.raises(ValueError, match=r"^the ConvBasis is closed") as caught:
         call(basis)
-    assert caught.value.name == "ERR_VALUE"
+    assert caught.value.name == "ERR_NULL"
     assert (basis.n, basis.bases) == (4, 1)
 
 

@@ -109,7 +109,7 @@ def test_attention(settings, name, words):
     ("settings", "name", "words"),
     [
         (METHOD | {"backward": "magic"}, "ERR_VALUE", r"^backward is 'magic', not one of exact, conv_basis"),
-        (METHOD | {"backward": 1}, "ERR_TYPE", r"^backward is 1"),
+        (METHOD | {"backward": 1}, "ERR_VALUE", r"^backward is 1"),
         ({"backward": "exact"}, "ERR_CONFLICT", r"backward"),
     ],
 )

@@ -42,7 +42,7 @@ def in_this_thread():
         ({"v": LAZY["v"][..., :5, :]}, "ERR_SHAPE", r"^v has shape \(2, 2, 5, 3\), not \(2, 2, 9, 3\) to fit k"),
         ({"q": LAZY["q"][:, :3]}, "ERR_SHAPE", "^q has 3 heads, not a multiple of the 2 heads of k"),
         ({"causal": True}, "ERR_CONFLICT", "^causal_offset is unset, but n_q = 6 and n_k = 9 differ"),
-        ({"causal": 1}, "ERR_TYPE", "^causal is 1"),
+        ({"causal": 1}, "ERR_VALUE", "^causal is 1"),
         ({"causal": True, "causal_offset": 0.5}, "ERR_TYPE", "^causal_offset is 0.5"),
         ({"scale": float("nan")}, "ERR_VALUE", "^scale is nan"),
         ({"threads": 0}, "ERR_VALUE", "^threads is 0"),

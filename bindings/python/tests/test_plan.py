@@ -189,8 +189,9 @@ def test_a_plan_has_an_end():
     plan.close()
     plan.close()
     for use in (lambda: plan.apply(v), lambda: plan.backward(v, v, v[..., 0], v)):
-        with pytest.raises(ValueError, match="the Plan is closed"):
+        with pytest.raises(ValueError, match="the Plan is closed") as caught:
             use()
+        assert caught.value.name == "ERR_NULL"
 
 
 def test_plans_are_not_pickled():

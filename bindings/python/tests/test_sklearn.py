@@ -140,7 +140,7 @@ def test_pickled_and_cloned():
         ({"method": "gram"}, ValueError, 'method is "gram", which chooses no columns'),
         ({"method": "best"}, ValueError, "method is 'best'"),
         ({"certify": True}, TypeError, "certify is True"),
-        ({"weighted": 1}, TypeError, "weighted is 1"),
+        ({"weighted": 1}, ValueError, "weighted is 1"),
         ({"random_state": "now"}, ValueError, "now"),
         ({"random_state": -1}, ValueError, "random_state is -1"),
         ({"threads": 0}, ValueError, "threads is 0"),

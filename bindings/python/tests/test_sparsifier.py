@@ -210,7 +210,7 @@ def test_closed(call, x):
     s.close()  # again
     with pytest.raises(ValueError, match=r"^the Sparsifier is closed") as caught:
         call(s)
-    assert caught.value.name == "ERR_VALUE"
+    assert caught.value.name == "ERR_NULL"
     assert (s.shape, s.epsilon, s.method, s.report["width"]) == ((3, 9), epsilon, "leverage", 9)
 
 

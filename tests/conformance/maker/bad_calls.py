@@ -7,6 +7,10 @@ LANGUAGES = {"c", "python", "julia", "rust"}
 BAD_KEYS = {"name", "base", "patch", "code", "message", "message_in", "index", "na"}
 CALL_KEYS = {"function", "dtype", "options", "set_as", "context", "arrays", "count", "fill", "conv_basis", "sparsifier", "plan"}
 ARRAY_KEYS = {"shape", "dtype", "fill", "values", "set", "strides", "same_as", "data", "blocks", "sparse"}
+MADE = ("conv_basis", "sparsifier", "plan")  # what a call may be made on
+STATES = {"null", "closed", "busy"}
+LEAST_ROWS = 60  # that each language runs
+KINDS = {"ERR_NULL", "ERR_SHAPE", "ERR_DTYPE", "ERR_TYPE", "ERR_STRIDE", "ERR_SIZE", "ERR_NONFINITE", "ERR_VALUE", "ERR_BUSY"}
 SPARSE_KEYS = {"layout", "index_dtype", "index_base", "nonzeros", "offsets", "indices"}
 OUTPUTS = {
     "attention": {"o", "lse"},
@@ -60,10 +64,24 @@ def load(path, tables):
         known(f"{where}, message_in", bad.get("message_in", {}), LANGUAGES)
         known(f"{where}, code", {bad["code"]}, tables.statuses)
         assert LANGUAGES - set(bad.get("na", {})), f"{where} is expressed nowhere"
-        assert bad["message"], f"{where} asks for no word"
+        for words in [bad["message"], *bad.get("message_in", {}).values()]:
+            # What is missing has a name only; everything else a value too, or what it is at odds with.
+            assert len(words) >= 1 + (bad["code"] != "ERR_NULL"), f"{where} asks for too few words: {words}"
         bad["call"] = merge_patch(table["bases"][bad["base"]], bad["patch"])
         check_call(where, bad["call"], tables)
+    check_spread(table["calls"])
     return table
+
+
+def check_spread(calls):
+    """Every language runs many of the calls, and the calls are wrong in every way that there is."""
+    for language in LANGUAGES:
+        rows = sum(language not in bad.get("na", {}) for bad in calls)
+        assert rows >= LEAST_ROWS, f"{language} runs {rows} bad calls, fewer than {LEAST_ROWS}"
+    codes = {bad["code"] for bad in calls}
+    assert codes >= KINDS, f"no bad call gives {sorted(KINDS - codes)}"
+    closed = {part for bad in calls for part in ("context", *MADE) if bad["call"].get(part, {}).get("state") == "closed"}
+    assert closed == {"context", *MADE}, f"no bad call uses a closed {sorted({'context', *MADE} - closed)}"
 
 
 def known(where, keys, allowed):
@@ -73,11 +91,12 @@ def known(where, keys, allowed):
 def check_call(where, call, tables):
     known(where, call, CALL_KEYS)
     known(where, call.get("context", {}), {"threads", "workspace_limit", "simd_target", "state"})
-    basis = call.get("conv_basis", {})
-    known(f"{where}, conv_basis", basis, {"made_by", "options", "exp"})
-    known(f"{where}, sparsifier", call.get("sparsifier", {}), {"options"})
-    known(f"{where}, plan", call.get("plan", {}), {"options", "values"})
-    made = [call[key].get("options", {}) for key in ("conv_basis", "sparsifier", "plan") if key in call]
+    known(f"{where}, conv_basis", call.get("conv_basis", {}), {"made_by", "options", "exp", "state"})
+    known(f"{where}, sparsifier", call.get("sparsifier", {}), {"options", "state"})
+    known(f"{where}, plan", call.get("plan", {}), {"options", "values", "state"})
+    states = {call.get(key, {}).get("state") for key in ("context", *MADE)} - {None}
+    known(f"{where}, state", states, STATES)
+    made = [call[key].get("options", {}) for key in MADE if key in call]
     for options in [call["options"], *made]:
         known(where, {name for name in options if not name.isdigit()}, tables.options)
     for name, array in call["arrays"].items():

@@ -89,6 +89,18 @@ def apply(head, a, v, dtype):
     return o_bound + np.expm1(2 * head.errors.max(initial=0)) * np.abs(v).max(initial=0), lse_bound.max(initial=0)
 
 
+def fit(head, q, k, scale, dtype):
+    """Of the logits that a fit gives, but for a constant per row, where q and k have the head's basis up to their rounding. Alternating
+    least squares leave no larger sum of squares than there was: the deviations of the logits, of their means over lags by transforms
+    in double, and of six roundings of a kernel, in every pair."""
+    size = abs(scale) * np.sqrt((q.astype(float) ** 2).sum(axis=0)) @ np.sqrt((k.astype(float) ** 2).sum(axis=0))
+    levels = max(LEAST_LEVELS, int(np.ceil(np.log2(head.n))) + 2)
+    of_means = 2 * np.sqrt(2) * (3 * LEVEL * levels + 4) * budgets.unit("float64") * size
+    of_kernels = 6 * budgets.unit(dtype) * np.abs(head.kernels).max()
+    deviation = logits(q, k, scale, dtype).max() + of_means + of_kernels
+    return float(np.sqrt(head.n * (head.n + 1) / 2) * deviation)
+
+
 def blocks_sum(x):
     """Sum over blocks of each one's largest |x|."""
     return sum(np.abs(x[first : first + BLOCK]).max(initial=0) for first in range(0, x.shape[0], BLOCK))

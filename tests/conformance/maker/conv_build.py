@@ -44,6 +44,15 @@ def heads_of_pair(row, q, k, scale, dtype, bias=None):
     return heads
 
 
+def fitted(heads, q, k, scale, dtype):
+    """The same heads with the errors that a fit adds; it has a basis from column 0 on."""
+    result = {}
+    for (batch, head), made in heads.items():
+        error = conv_budgets.fit(made, q[batch, head], k[batch, head // (q.shape[1] // k.shape[1])], scale, dtype)
+        result[batch, head] = with_bias(made, np.zeros(made.n), np.full(made.n, error))
+    return result
+
+
 def with_bias(head, along, errors):
     """A bias is added to leading columns without a basis too, which become one."""
     starts, kernels, wrong = head.starts, head.kernels, head.errors
@@ -91,8 +100,10 @@ def structured_case(row, dtype, change):
     scale = oracle.REAL(row["made"]["scale"]) if "scale" in row["made"] else 1 / np.sqrt(oracle.REAL(q.shape[3]))
     bias = arrays["lag_bias"].astype(oracle.REAL) if "lag_bias" in arrays else None
     plain = heads_of_pair(row, q, k, scale, dtype)
-    made = structures.separated(row["made"], plain)
-    heads = heads_of_pair(row, q, k, scale, dtype, bias)
+    if row["made_by"] == "fit":
+        made, heads = row["made"], fitted(plain, q, k, scale, dtype)
+    else:
+        made, heads = structures.separated(row["made"], plain), heads_of_pair(row, q, k, scale, dtype, bias)
     if row["function"] in ("attention_backward", "conv_basis_backward"):
         shape = [*arrays["q"].shape[:-1], row["d_v"]]
         inputs["d_o"] = {"shape": shape, "fill": fill(row["name"], 4)}

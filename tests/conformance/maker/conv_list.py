@@ -1,7 +1,7 @@
 """What is tested of conv bases: one row per case, as in case_list.py.
 
 starts: a list, or a list per head of each batch element; n marks a basis that a head lacks. The arrays that a basis is made of
-follow from made_by: starts and kernels for create, h for from_dense, q and k for recover (structures.py)."""
+follow from made_by: starts and kernels for create, h for from_dense, q and k for recover and fit (structures.py)."""
 
 import itertools
 
@@ -180,6 +180,12 @@ def structured_row(name, function, n, starts, window, d=4, d_v=2, batch=None, he
     return row(name, function, structure=shape, d_v=d_v, made_by="recover", made=made, **settings)
 
 
+def fitted_row(name, function, n, starts, made, **settings):
+    """q and k of structures.py, whose basis a fit finds too; its logits lack a constant per row, and so lse is left open."""
+    shape = {"n": n, "d": 4, "starts": starts, "batch": None, "heads": None, "constant": False, **settings.pop("shape", {})}
+    return row(name, function, structure=shape, d_v=2, made_by="fit", made=made, without=("lse", "kernels_out"), **settings)
+
+
 def recover_rows():
     f = "conv_basis_get"
     cumulative = {"options": {"cumulative": True}}
@@ -221,6 +227,21 @@ def attention_rows():
         yield structured_row(f"conv basis, lag bias {bias}", "attention", 13, [[0, 4], [3, 7]], 3, heads=(4, 2), bias=bias)
     layout = {"q": layouts.padded, "k": layouts.fortran, "v": BACK(-1), "o": layouts.padded, "lse": layouts.stepped}
     yield structured_row("conv basis, strided", "attention", 9, [[0, 4], [3, 6]], 3, batch=2, heads=(4, 2), layout=layout)
+
+
+def fit_rows():
+    """As many bases as there are, or more; a tolerance that fewer do not meet; and a basis per column, which any q and k have."""
+    f = "conv_basis_apply"
+    yield fitted_row("fitted, one basis", f, 13, [0], {"bases": 1})
+    yield fitted_row("fitted, n = 65", f, 65, [0, 20, 41], {"bases": 3, "scale": 0.25})
+    yield fitted_row("fitted, from column 5", f, 33, [5, 17], {"bases": 3})
+    yield fitted_row("fitted, a basis per column", f, 6, list(range(6)), {"bases": 6})
+    yield fitted_row("fitted to a tolerance", f, 65, [0, 30], {"tol": 1e-3, "seed": 1})
+    heads = {"batch": 2, "heads": (4, 2)}
+    yield fitted_row("fitted, heads and batch", f, 9, [[0, 4], [0, 6]], {"bases": 2}, shape=heads)
+    yield fitted_row("fitted, starts", "conv_basis_get", 37, [0, 9, 26], {"bases": 3})
+    for f in ("attention", "attention_backward"):
+        yield fitted_row("conv basis, fitted", f, 17, [0, 9], {"bases": 2})
 
 
 def backward_rows():
@@ -266,6 +287,7 @@ def rows():
         round_trip_rows,
         recover_rows,
         attention_rows,
+        fit_rows,
         backward_rows,
         loss_rows,
     ):

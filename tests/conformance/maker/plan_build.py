@@ -1,5 +1,8 @@
 """From the rows of plan_list.py to finished cases."""
 
+import numpy as np
+
+import budgets
 import build
 import oracle
 import plan_list
@@ -28,15 +31,40 @@ def heads_of(shape):
     return count
 
 
-def exact_case(row, function, dtype):
-    make = build.backward_case if function == "plan_backward" else build.attention_case
+def exact_case(row, function, own, dtype):
+    """own: what is asked of method auto, which leaves the results exact."""
+    make = build.backward_case if function.endswith("backward") else build.attention_case
     options = {name: value for name, value in row["options"].items() if name != "method"}
-    case = make({**row, "function": function, "name": f"tol 0: {row['name']}", "options": options}, dtype)
-    case = asked(case, {"tol": 0.0}, values=function != "plan_backward")
+    case = make({**row, "function": function, "name": f"{title(own)}: {row['name']}", "options": options}, dtype)
+    case = asked(case, own, values=function != "plan_backward")
+    case["outputs"].pop("d_lag_bias", None)
     if function == "plan_backward":
-        case["outputs"].pop("d_lag_bias", None)
         case.pop("pairs")
     return {**case, "heads": heads_of(case["inputs"]["q"]["shape"])}
+
+
+def title(own):
+    return ", ".join(f"{name} {value:g}" if isinstance(value, (int, float)) else str(value) for name, value in own.items())
+
+
+def without_weight(row, dtype):
+    """Bound of what gradients owe to the pairs that may be left out, whose weights are below round-off. The others have such weights that
+    no plan within a tolerance leaves a tile of them out."""
+    p = build.problem(row["options"], row["inputs"], dtype)
+    weights = next(oracle.heads(p))[2].weights
+    small = weights < budgets.unit(dtype)
+    assert (weights[~small] > 1 / weights.size).all()
+    d_o = max(abs(row["d_o"]["low"]), abs(row["d_o"]["high"]))
+    of_logits = 2 * p.v.shape[3] * np.abs(p.v).max() * max(np.abs(p.q).max(), np.abs(p.k).max())
+    return float(weights[small].sum() * d_o * max(1, of_logits))
+
+
+def attending_case(row, function, own, dtype):
+    """Gradients of the pairs that are computed are exact, and the others have no weight."""
+    case = exact_case(row, function, own, dtype)
+    for output in case["outputs"].values():
+        output["budget"] += without_weight(row, dtype)
+    return case
 
 
 def approximate_case(row, dtype):
@@ -62,5 +90,6 @@ def approximate_case(row, dtype):
 
 def build_cases():
     """All cases of plan_list, in its order."""
-    exact = [exact_case(row, function, dtype) for row, function in plan_list.exact_rows() for dtype in row["dtypes"]]
+    exact = [exact_case(row, *rest, dtype) for row, *rest in plan_list.exact_rows() for dtype in row["dtypes"]]
+    exact += [attending_case(row, *rest, dtype) for row, *rest in plan_list.attending_rows() for dtype in row["dtypes"]]
     return exact + [approximate_case(row, dtype) for row in plan_list.approximate_rows() for dtype in row["dtypes"]]

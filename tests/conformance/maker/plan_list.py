@@ -1,12 +1,15 @@
 """What is tested of method auto and of plans: one row per case.
 
-Exact rows ask for tol 0 on rows of case_list.py, whose oracle and budgets hold for it. Approximate rows are long enough for approximation
-to pay, and are compared with exact attention by the runner."""
+Exact rows ask for tol 0 on rows of case_list.py, whose oracle and budgets hold for it; so they do for short rows with any tol, and where
+all but a few keys have no weight, whose gradients are exact however the rest is found. Approximate rows are long enough for
+approximation to pay, and are compared with exact attention by the runner."""
 
 import itertools
 
+import build
 import case_list
 import layouts
+import structures
 from case_list import DTYPES, fill
 
 FORWARD = (
@@ -51,16 +54,33 @@ BACKWARD = (
 )
 
 
+PARTS = (1, 2, 4, 8, 16)  # each alone
+GRADIENTS = ("attention_backward", "plan_backward")
+SHORT = ("n = 13, causal", "heads 4 over 2, batch 2", "all arrays padded")
+
+
 def chosen(rows, names):
     rows = {row["name"]: row for row in rows}
     return [rows[name] for name in names]
 
 
 def exact_rows():
-    """Rows of case_list.py with the function that is called on them."""
-    forward = chosen(case_list.attention_rows(), FORWARD)
-    yield from ((row, function) for row, function in itertools.product(forward, ("attention", "plan_apply")))
-    yield from ((row, "plan_backward") for row in chosen(case_list.backward_rows(), BACKWARD))
+    """Rows of case_list.py with the function that is called on them, and what is asked of method auto."""
+    forward, backward = chosen(case_list.attention_rows(), FORWARD), list(case_list.backward_rows())
+    yield from ((row, function, {"tol": 0.0}) for row, function in itertools.product(forward, ("attention", "plan_apply")))
+    yield from ((row, "plan_backward", {"tol": 0.0}) for row in chosen(backward, BACKWARD))
+    short = chosen(backward, SHORT)
+    yield from ((row, function, {"tol": 0.1}) for row, function in itertools.product(short, GRADIENTS))
+
+
+def attending_rows():
+    """The same of rows most of whose keys have no weight, with enough tokens not to be exact by their number."""
+    n, tol = 1024, {"tol": 0.1}
+    q, k = (build.literal(x) for x in structures.attending("few runs of keys", n))
+    row = case_list.attention_row("few runs of keys", n=n, d=1, scale=1.0)
+    single, double = ({**row, "inputs": {**row["inputs"], "q": q, "k": k}, "dtypes": (dtype,)} for dtype in DTYPES)
+    yield single, "attention_backward", {**tol, "estimate": "screened"}
+    yield double, "plan_backward", {**tol, "estimate": "sampled", "parts": 7}
 
 
 def long_row(name, n, function="plan_apply", values=True, prefix=None, bias=None, **rest):
@@ -87,6 +107,13 @@ def approximate_rows():
     yield long_row("few keys for all queries", n=2048, tol=0.1, amplitude=2.0, layout=one_query)
     yield long_row("keys anywhere, screened", n=2048, tol=0.1, amplitude=3.0, estimate="screened")
     yield long_row("keys anywhere, sampled", n=2048, tol=0.1, amplitude=3.0, estimate="sampled")
+    anywhere = {"n": 2048, "amplitude": 3.0, "estimate": "sampled", "dtypes": ("float32",)}
+    for parts in PARTS:
+        yield long_row(f"keys anywhere, parts {parts}", tol=0.1, parts=parts, **anywhere)
+    for parts in (6, 24):
+        yield long_row(f"keys anywhere, parts {parts}", tol=0.1, parts=parts, function="attention", **anywhere)
+    for parts in (3, 9):
+        yield long_row(f"a budget of half, parts {parts}", budget=0.5, parts=parts, **anywhere)
     yield long_row("even weights", n=2048, tol=0.1, amplitude=0.5, dtypes=("float32",))
     yield long_row("weights by lag", n=2048, tol=0.1, amplitude=0.1, bias=lags(2048), dtypes=("float32",))
     yield long_row("a seed", n=2048, tol=0.1, amplitude=2.0, seed=2**40 + 1, dtypes=("float32",))

@@ -4,6 +4,9 @@ import numpy as np
 
 import budgets
 
+DISTORTION = 0.5  # of lengths by a sketch
+SKETCHED = (1 / (1 + DISTORTION) ** 2, 1 / (1 - DISTORTION) ** 2)  # a score by a sketch over the exact one
+
 
 def per_row(shape, unit):
     """Relative error of a row of X that accounts for all errors of a QR factor of X': n reflections of vectors of d entries, each an inner

@@ -29,7 +29,11 @@ def sources(row, dtype):
 
 
 def score_outputs(row, w, dtype):
-    return {"scores": in_double(w.scores, [w.x.shape[1]], sparsify_budgets.scores(w, dtype), dtype)}
+    scores, budget = w.scores, sparsify_budgets.scores(w, dtype)
+    if row.get("kind") == "sketched":
+        least, greatest = (factor * scores for factor in sparsify_budgets.SKETCHED)
+        scores, budget = (least + greatest) / 2, budget + ((greatest - least) / 2).max()
+    return {"scores": in_double(scores, [w.x.shape[1]], budget, dtype)}
 
 
 def radius(row, x, n_q):
@@ -44,7 +48,10 @@ def y_budget(s, y, dtype):
 
 def sparsifier_outputs(row, w, dtype, n_q):
     s, n = sparsify_selection.expected(row, w, dtype), w.x.shape[0]
-    outputs = {"epsilon": in_double([s.e], [1], s.e_error, dtype)}
+    outputs = {}
+    certified = row["options"].get("sparsify_certify") != "none"
+    if certified:
+        outputs["epsilon"] = in_double([s.e], [1], s.e_error, dtype)
     if s.indices is None:
         return outputs | {"yy": in_double(s.yy, [n, n], s.yy_error, dtype)}
     y = sparsify_oracle.factor(w.x, s.indices, s.weights)
@@ -56,7 +63,7 @@ def sparsifier_outputs(row, w, dtype, n_q):
     outputs["y"] = build.expected(y, y.shape, y_budget(s, y, dtype), dtype)
     r = radius(row, w.x, n_q)
     relative = 2 * r * (s.e_error + s.e * (w.x.shape[1] + 4) * budgets.unit(dtype))
-    if 2 * s.e * r < np.log(np.finfo(np.float32).max) and relative < 1:
+    if certified and 2 * s.e * r < np.log(np.finfo(np.float32).max) and relative < 1:
         bound = np.exp(2 * s.e * r)
         outputs["ratio_bound"] = in_double([bound], [1], bound * np.expm1(relative), dtype)
     return outputs
@@ -135,7 +142,7 @@ def case_of(row, dtype, change=lambda x: x):
     case["inputs"], case["outputs"] = inputs, build.with_layouts(row, outputs)
     if "made" not in row and row.get("kind") != "itself":
         case["rank"] = w.rank
-    return case
+    return case | row.get("told", {})
 
 
 def build_cases():

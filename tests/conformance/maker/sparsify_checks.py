@@ -61,7 +61,7 @@ MISTAKES = (last_row_forgotten, columns_one_off, first_column_twice, rows_revers
 def tells(row, mistake):
     """Whether a row's outputs depend on what this mistake changes: not where the budget is a promise, not where only X X' counts."""
     function, kind = row["function"], row.get("kind")
-    if kind == "deterministic" or function == "sparsifier_softmax_error":
+    if kind in ("deterministic", "sketched") or function == "sparsifier_softmax_error":
         return False
     if mistake is columns_one_off:
         return kind != "gram" and (function, kind) != ("sparsifier_attention", "itself")

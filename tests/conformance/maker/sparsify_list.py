@@ -34,6 +34,7 @@ def sparse(name, shape, share, layout, **settings):
 
 
 def row(name, function, **settings):
+    """told: texts that the report must hold, by key."""
     return {"name": name, "function": function, "dtypes": DTYPES, "options": {}, "layout": {}, **settings}
 
 
@@ -135,6 +136,31 @@ def score_rows():
         "leverage_scores",
         x=uniform("off", (3, 8)),
         options={"sparsify_scores": "exact", "check_finite": False},
+    )
+
+
+def signs(count):
+    """Three orthogonal rows of 1 and -1: every column has the score 3 / count."""
+    return (-1.0) ** (np.arange(count)[None, :] >> np.arange(3)[:, None])
+
+
+def sketched_rows():
+    """What is small enough to need no sketch has exact scores whatever is asked for; else they are within the factor of a sketch alone,
+    the rank being so low that nothing is projected."""
+    sketch = {"sparsify_scores": "sketch"}
+    for name, x in (("4 x 30", uniform("sketched", (4, 30))), ("csr", sparse("sketched csr", (4, 30), 0.4, "csr"))):
+        yield row(f"sketch, {name}", "leverage_scores", x=x, options=sketch, told={"scores": "exact"})
+    for name, count, more in (("3 x 256", 256, {}), ("3 x 200 in blocks", 200, {"blocks": 30})):
+        x = given(lambda count=count: signs(count), **more)
+        yield row(f"sketch, {name}", "leverage_scores", x=x, kind="sketched", options=sketch, told={"scores": "sketch"})
+    seeded = given(lambda: signs(160))
+    yield row(
+        "sketch, a seed and delta",
+        "leverage_scores",
+        x=seeded,
+        kind="sketched",
+        options={**sketch, "seed": 7, "sparsify_delta": 0.1},
+        told={"scores": "sketch"},
     )
 
 
@@ -243,6 +269,23 @@ def deterministic_rows():
     yield deterministic_row("blocks", uniform("det blocks", (4, 30), blocks=7), options=columns)
 
 
+def certified_rows():
+    """Other certificates than the exact one. Where a method has whitened exactly, each is exact but none. Elsewhere the exact value is
+    known only for a selection that is not random: of all columns that are not zero."""
+    x, columns = uniform("certified", (4, 40)), {"sparsify_columns": 12}
+    for certify, found in (("none", "none"), ("auto", "exact"), ("estimate", "exact")):
+        asked, told = {"sparsify_certify": certify}, {"certificate": found}
+        for method, options in (("leverage", columns), ("deterministic", columns), ("gram", {})):
+            kind = "sampled" if method == "leverage" else method
+            options = {"sparsify_method": method, **options, **asked}
+            yield row(f"certified by {certify}, {method}", "sparsify", x=x, kind=kind, options=options, told=told)
+    few = sparse("certified csc", (12, 300), 0.02, "csc")
+    for certify in ("auto", "estimate"):
+        options = {"sparsify_columns": 200, "sparsify_certify": certify}
+        told = {"certificate": "estimate"}
+        yield row(f"certified by {certify}, all columns", "sparsify", x=few, kind="sampled", options=options, told=told)
+
+
 def pair_rows():
     def pair(name, q, k, kind, **options):
         return row(name, "sparsify_pair", q=q, k=k, kind=kind, options={**EXACT, **options})
@@ -317,11 +360,13 @@ def error_rows():
 def rows():
     for family in (
         score_rows,
+        sketched_rows,
         itself_rows,
         sampled_rows,
         eps_rows,
         gram_rows,
         deterministic_rows,
+        certified_rows,
         pair_rows,
         attention_rows,
         error_rows,

@@ -123,6 +123,11 @@ def options_text(options, set_as):
     return [option_text(key, value, set_as) for key, value in options.items()]
 
 
+def state_text(made):
+    """Of a context, or of what a function is called on. C never uses what is closed."""
+    return f"STATE_{made.get('state', 'open').upper()}"
+
+
 def basis_text(call):
     basis = call.get("conv_basis")
     if basis is None:
@@ -130,14 +135,16 @@ def basis_text(call):
     options = options_text(basis["options"], call.get("set_as", {}))
     exp = int(basis.get("exp", False))
     maker = f"BASIS_{basis['made_by'].upper()}"
-    return pointer("basis_spec", f"{{{maker}, {array_pointer('const option_spec', options)}, {len(options)}, {exp}}}")
+    state = state_text(basis)
+    return pointer("basis_spec", f"{{{maker}, {array_pointer('const option_spec', options)}, {len(options)}, {exp}, {state}}}")
 
 
 def sparsifier_text(call):
     if "sparsifier" not in call:
         return "NULL"
     options = options_text(call["sparsifier"]["options"], call.get("set_as", {}))
-    return pointer("sparsifier_spec", f"{{{array_pointer('const option_spec', options)}, {len(options)}}}")
+    state = state_text(call["sparsifier"])
+    return pointer("sparsifier_spec", f"{{{array_pointer('const option_spec', options)}, {len(options)}, {state}}}")
 
 
 def plan_text(call):
@@ -145,12 +152,13 @@ def plan_text(call):
         return "NULL"
     options = options_text(call["plan"]["options"], call.get("set_as", {}))
     values = int(call["plan"]["values"])
-    return pointer("plan_spec", f"{{{array_pointer('const option_spec', options)}, {len(options)}, {values}}}")
+    state = state_text(call["plan"])
+    return pointer("plan_spec", f"{{{array_pointer('const option_spec', options)}, {len(options)}, {values}, {state}}}")
 
 
 def context_text(context):
     settings = [pointer("int64_t", f"{{{context[key]}}}" if key in context else None) for key in ("threads", "workspace_limit")]
-    return f"{{{', '.join(settings)}, {text(context.get('simd_target'))}, CONTEXT_{context.get('state', 'open').upper()}}}"
+    return f"{{{', '.join(settings)}, {text(context.get('simd_target'))}, {state_text(context)}}}"
 
 
 def call_text(name, call, arrays):
@@ -161,7 +169,8 @@ def call_text(name, call, arrays):
         f"{sparsifier_text(call)}, {plan_text(call)},\n"
         f" {array_pointer('const array_spec', arrays)}, {len(arrays)},\n"
         f" {call.get('count', 0)}, {pointer('fill_spec', fill_text(call.get('fill')))}, {context_text(call.get('context', {}))}, "
-        f"{call.get('in_place', -1)}, {call.get('pairs', -1)}, {call.get('rank', -1)}, {call.get('heads', -1)}, {call.get('prefix', -1)}}}"
+        f"{call.get('in_place', -1)}, {call.get('pairs', -1)}, {call.get('rank', -1)}, {call.get('heads', -1)}, {call.get('prefix', -1)}, "
+        f"{text(call.get('scores'))}, {text(call.get('certificate'))}}}"
     )
 
 

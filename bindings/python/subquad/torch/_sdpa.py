@@ -11,7 +11,7 @@ from torch.nn.attention.bias import CausalBias, CausalVariant
 
 from .._constants import Status
 from .._errors import error
-from .._scalars import flag
+from .._scalars import flag, unlisted
 from .._settings import chosen_method
 from . import _operators  # noqa: F401  (registers them)
 from ._masks import read_mask
@@ -156,7 +156,7 @@ def attend(
     parts = settings.get("parts")
     if parts is not None:
         if isinstance(parts, str) or not isinstance(parts, Iterable):
-            raise error(Status.ERR_TYPE, f"parts is {parts!r}, not an iterable of texts")
+            raise unlisted("parts", parts, "an iterable of texts")
         given["parts"] = list(parts)
     causal = visible is None and offset is not None
     try:

@@ -73,7 +73,7 @@ def test_grouped_heads_need_heads():
     ("name", "words", "settings"),
     [
         ("ERR_UNSUPPORTED", "dropout_p is 0.5", {"dropout_p": 0.5}),
-        ("ERR_TYPE", "is_causal is 1 of type int", {"is_causal": 1}),
+        ("ERR_VALUE", "is_causal is 1 of type int", {"is_causal": 1}),
         ("ERR_TYPE", "is_causal is None", {"is_causal": None}),
         ("ERR_TYPE", "enable_gqa is 'yes'", {"enable_gqa": "yes"}),
         ("ERR_TYPE", "'scale'.*Value: 'large'", {"scale": "large"}),
@@ -86,7 +86,7 @@ def test_grouped_heads_need_heads():
         ("ERR_VALUE", "method is 'fast'", {"method": "fast"}),
         ("ERR_VALUE", "parts.*'magic'", {"tol": 0.1, "parts": ["magic"]}),
         ("ERR_TYPE", "parts is 'heavy'", {"tol": 0.1, "parts": "heavy"}),
-        ("ERR_TYPE", "parts is 3", {"tol": 0.1, "parts": 3}),
+        ("ERR_VALUE", "parts is 3", {"tol": 0.1, "parts": 3}),
         ("ERR_UNSUPPORTED", "conv_basis.*causal", {"method": "conv_basis", "bases": 2}),
     ],
 )

@@ -20,6 +20,16 @@ const OF_AUTO: [&str; 7] = [
     "seed",
 ];
 
+/// Parts by their names in a report.
+const PARTS: [(&str, i32); 5] = [
+    ("heavy", sys::SUBQUAD_PART_HEAVY),
+    ("selection", sys::SUBQUAD_PART_SELECTION),
+    ("centroids", sys::SUBQUAD_PART_CENTROIDS),
+    ("conv", sys::SUBQUAD_PART_CONV),
+    ("screened", sys::SUBQUAD_PART_SCREENING),
+];
+const ALL_PARTS: i32 = 31;
+
 pub fn check<T: Real>(
     case: &Value,
     arrays: &Arrays<T>,
@@ -27,7 +37,11 @@ pub fn check<T: Real>(
     context: &Context,
 ) -> Result<(), String> {
     if let Some(heads) = case["heads"].as_u64() {
-        check_report(report, heads as usize)?;
+        let options = &case.get("plan").unwrap_or(case)["options"];
+        let allowed = options["parts"]
+            .as_i64()
+            .map_or(ALL_PARTS, |parts| parts as i32);
+        check_report(report, heads as usize, allowed)?;
     }
     check_head_errors(case, arrays, context)?;
     match case["prefix"].as_u64() {
@@ -36,7 +50,7 @@ pub fn check<T: Real>(
     }
 }
 
-fn check_report(report: &Report, count: usize) -> Result<(), String> {
+fn check_report(report: &Report, count: usize, allowed: i32) -> Result<(), String> {
     let heads = report.heads().map_err(|error| error.to_string())?;
     if heads.len() != count {
         return Err(format!("{} heads, not {count}", heads.len()));
@@ -71,7 +85,13 @@ fn check_report(report: &Report, count: usize) -> Result<(), String> {
             0.0 <= head.error_low && head.error_low <= head.error && head.error <= head.error_high;
         let explained = head.is_exact() == head.fallback.is_some();
         let all_exact = !head.is_exact() || approximated == 0 && head.error_high == 0.0;
-        if !(ordered && explained && all_exact) {
+        let allowed = head.parts.split('+').all(|name| {
+            let part = PARTS.iter().find(|(part, _)| *part == name);
+            part.map_or(name == "exact" || name == "window", |(_, bit)| {
+                allowed & bit != 0
+            })
+        });
+        if !(ordered && explained && all_exact && allowed) {
             return Err(format!("{head:?}"));
         }
         pairs += head.pairs_exact + approximated;

@@ -1,7 +1,7 @@
 //! The good calls.
 
 use serde_json::Value;
-use subquad::{Context, sys};
+use subquad::{Context, Report, sys};
 
 use super::auto;
 use super::call::Arrays;
@@ -64,9 +64,31 @@ fn run<T: Real>(case: &Value, context: &Context) -> Result<(), String> {
             }
         }
     }
-    match &report {
-        Some(report) => auto::check(case, &arrays, report, context),
-        None => Ok(()),
+    let Some(report) = &report else {
+        return Ok(());
+    };
+    check_texts(case, report)?;
+    auto::check(case, &arrays, report, context)
+}
+
+/// How scores and errors were computed, and no error where none was.
+fn check_texts(case: &Value, report: &Report) -> Result<(), String> {
+    for (name, key) in [
+        ("scores", sys::SUBQUAD_REPORT_SCORES),
+        ("certificate", sys::SUBQUAD_REPORT_CERTIFICATE),
+    ] {
+        if let Some(expected) = case[name].as_str() {
+            let found = report.strings(key).map_err(|error| error.to_string())?;
+            if found.first().map_or("none", String::as_str) != expected {
+                return Err(format!("{name}: {found:?}, not {expected}"));
+            }
+        }
+    }
+    match report.length(sys::SUBQUAD_REPORT_EPSILON) {
+        Ok(count) if count > 0 && case["certificate"] == "none" => {
+            Err("epsilon: there is one".into())
+        }
+        _ => Ok(()),
     }
 }
 

@@ -45,9 +45,10 @@ impl<T: Real> Arrays<T> {
         if function == "leverage_scores" {
             let scores = with_options(LeverageScores::new(), &call["options"], &call["set_as"]);
             let scores = scores.context(context);
-            let found = of_source!(self.source("x")?, |x| scores.run(&x))?;
-            self.made.insert("scores".into(), found.scores.into_dyn());
-            return Ok(Some(found.report));
+            let mut found = Array1::from_elem(self.outputs["scores"].view().len(), f64::NAN);
+            let report = of_source!(self.source("x")?, |x| scores.run_into(&x, &mut found))?;
+            self.made.insert("scores".into(), found.into_dyn());
+            return Ok(Some(report));
         }
         if function == "sparsify" || function == "sparsify_pair" {
             let found = self.find(&call["options"], &call["set_as"], context)?;
@@ -86,7 +87,7 @@ impl<T: Real> Arrays<T> {
     /// What a call wants to know of a sparsifier.
     fn look_at(&mut self, sparsifier: &Sparsifier<T>) -> Result<(), Failure> {
         let one = |number| ArrayD::from_elem(IxDyn(&[1]), number);
-        for name in self.outputs.keys() {
+        for (name, output) in &self.outputs {
             let made = match name.as_str() {
                 "indices" => {
                     let indices = sparsifier.indices()?.into_iter();
@@ -96,7 +97,12 @@ impl<T: Real> Arrays<T> {
                         .into_dyn()
                 }
                 "weights" => sparsifier.weights()?.into_dyn(),
-                "y" => sparsifier.y()?.mapv(Into::into).into_dyn(),
+                "y" => {
+                    let mut y = output.view().to_owned().into_dimensionality::<Ix2>();
+                    let y = y.as_mut().expect("a matrix");
+                    sparsifier.y_into(y)?;
+                    y.mapv(Into::into).into_dyn()
+                }
                 "yy" => {
                     let y = sparsifier.y()?.mapv(Into::into);
                     y.dot(&y.t()).into_dyn()
