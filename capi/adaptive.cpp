@@ -67,6 +67,10 @@ attention::AdaptiveRequest adaptive_request(const subquad_options& options) {
   }
   request.parts = options.get_int(SUBQUAD_OPTION_PARTS);
   request.strict_causal = options.get_int(SUBQUAD_OPTION_STRICT_CAUSAL) != 0;
+  if (request.strict_causal && options.get_int(SUBQUAD_OPTION_CAUSAL) == 0) {
+    throw Error(Status::err_conflict, "strict_causal is 1, but causal is 0: queries that see later tokens depend on them");
+  }
+  request.checked = options.get_int(SUBQUAD_OPTION_CHECK_FINITE) != 0;
   request.seed = static_cast<uint64_t>(options.get_int(SUBQUAD_OPTION_SEED));
   return request;
 }

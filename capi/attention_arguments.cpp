@@ -74,14 +74,10 @@ bool says_something(const subquad_options& options, int32_t option) {
 
 void check_method_options(const subquad_options& options) {
   const int64_t method = options.get_int(SUBQUAD_OPTION_METHOD);
-  const std::string method_name = method == SUBQUAD_METHOD_EXACT  ? "exact"
-                                  : method == SUBQUAD_METHOD_AUTO ? "auto"
-                                                                  : "conv_basis";
   for (const auto& row : tables::kOptions) {
     if (!says_something(options, row.id) || takes(method, row.id)) continue;
-    const std::string value = row.type == SUBQUAD_TYPE_FLOAT ? text(options.get_float(row.id)) : text(options.get_int(row.id));
-    throw Error(Status::err_conflict,
-                std::string(row.name) + " is " + value + ", but method is " + method_name + ", which takes none");
+    throw Error(Status::err_conflict, std::string(row.name) + " is " + options.value_text(row.id) + ", but method is " +
+                                          options.value_text(SUBQUAD_OPTION_METHOD) + ", which takes none");
   }
 }
 

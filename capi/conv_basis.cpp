@@ -18,6 +18,8 @@ using capi::required;
 
 namespace {
 
+constexpr int64_t kChunk = int64_t{1} << 15;  // entries between two looks at the callback
+
 ConvKernels kernel_form(const subquad_options& options) {
   return options.get_int(SUBQUAD_OPTION_CUMULATIVE) != 0 ? ConvKernels::cumulative : ConvKernels::increments;
 }
@@ -62,12 +64,12 @@ void check_entries(Execution& run, const Argument& starts, const Argument& kerne
     for (int64_t h = 0; h < view.shape[1]; ++h) {
       for (int64_t r = 0; r < view.shape[2]; ++r) {
         for (int64_t lag = 0; lag < view.shape[3] - *firsts.at(b, h, r); ++lag) {
+          if (lag % kChunk == 0) monitor.advance(0);
           const T value = *view.at(b, h, r, lag);
           if (std::isfinite(value)) continue;
           throw Error(Status::err_nonfinite,
                       capi::element_text(kernels, {b, h, r, lag}) + " is " + capi::nonfinite_text(static_cast<double>(value)));
         }
-        monitor.advance(0);
       }
     }
   }
@@ -81,6 +83,7 @@ void check_lower_triangular(Execution& run, const Argument& h) {
     for (int64_t head = 0; head < view.shape[1]; ++head) {
       for (int64_t i = 0; i < view.shape[2]; ++i) {
         for (int64_t j = i + 1; j < view.shape[3]; ++j) {
+          if (j % kChunk == 0) monitor.advance(0);
           const T value = *view.at(b, head, i, j);
           if (value == 0) continue;
           throw Error(Status::err_value, capi::element_text(h, {b, head, i, j}) + " is " + text(static_cast<double>(value)) +

@@ -58,6 +58,17 @@ bool subquad_options::is_set(int32_t option) const { return !std::holds_alternat
 int64_t subquad_options::get_int(int32_t option) const { return std::get<int64_t>(values[row_of(option)]); }
 double subquad_options::get_float(int32_t option) const { return std::get<double>(values[row_of(option)]); }
 
+std::string subquad_options::value_text(int32_t option) const {
+  if (tables::kOptions[row_of(option)].type == SUBQUAD_TYPE_FLOAT) return text(get_float(option));
+  const int64_t value = get_int(option);
+  std::string names;
+  for (const auto& choice : tables::kChoices) {
+    const bool counts = option == SUBQUAD_OPTION_PARTS ? (value & choice.value) != 0 : value == choice.value;
+    if (choice.option == option && counts) names += (names.empty() ? "" : "+") + std::string(choice.name);
+  }
+  return names.empty() ? text(value) : names;
+}
+
 const subquad_options& capi::options_or_default(const subquad_options* options) {
   static const subquad_options defaults;
   return options != nullptr ? *options : defaults;

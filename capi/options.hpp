@@ -3,6 +3,7 @@
 
 #include <array>
 #include <iterator>
+#include <string>
 #include <variant>
 
 #include "capi/generated/tables.hpp"
@@ -18,6 +19,8 @@ struct subquad_options {
   // The value of an option that has one; its type and id are the caller's promise.
   int64_t get_int(int32_t option) const;
   double get_float(int32_t option) const;
+  // As messages show it: a number, or the name of what it stands for (of a sum of bits: the names).
+  std::string value_text(int32_t option) const;
 };
 
 namespace subquad::capi {

@@ -43,10 +43,10 @@ struct Dtype {
   std::int64_t bytes;
 };
 
-struct Method {
-  std::int32_t id;
+struct Choice {
+  std::int32_t option;  // whose value it is, or a bit of one
+  std::int64_t value;
   const char* name;  // lower case, no prefix
-  const char* doc;
 };
 """
 
@@ -70,7 +70,7 @@ def emit(header: Header, tables: Tables) -> str:
             [f'{k.value}, "{k.name.lower()}", {tables.type_id(k.type)}, "{k.doc}"' for k in tables.report_keys],
         ),
         _array("Dtype", [f'{d.value}, "{d.name.lower()}", {d.bytes}' for d in tables.dtypes]),
-        _array("Method", [f'{m.value}, "{m.name.lower()}", "{m.doc}"' for m in tables.choices["method"]]),
+        _array("Choice", _choices(tables)),
         "}  // namespace subquad::tables\n",
     ]
     return "\n".join(parts)
@@ -92,6 +92,17 @@ def _option(option: Option, tables: Tables) -> str:
         f"{_outward(option.lowest, -math.inf)}, {_outward(option.highest, math.inf)},\n"
         f'   "{option.doc}"'
     )
+
+
+def _choices(tables: Tables) -> list[str]:
+    # Parts are the bits of an integer option.
+    named = [(option, "part" if option.name == "PARTS" else option.choices) for option in tables.options]
+    return [
+        f'{option.value}, {entry.value}, "{entry.name.lower()}"'
+        for option, choices in named
+        if choices
+        for entry in tables.choices[choices]
+    ]
 
 
 def _outward(bound: int | float, direction: float) -> float:

@@ -42,10 +42,10 @@ struct Dtype {
   std::int64_t bytes;
 };
 
-struct Method {
-  std::int32_t id;
+struct Choice {
+  std::int32_t option;  // whose value it is, or a bit of one
+  std::int64_t value;
   const char* name;  // lower case, no prefix
-  const char* doc;
 };
 
 inline constexpr std::int32_t kVersionMajor = 0;
@@ -358,10 +358,29 @@ inline constexpr Dtype kDtypes[] = {
   {4, "int64", 8},
 };
 
-inline constexpr Method kMethods[] = {
-  {1, "exact", "every visible pair, in the arrays' own precision; time O(n_q n_k (d + d_v)), memory O(n)"},
-  {2, "conv_basis", "causal attention with logits replaced by a conv basis, recovered or fitted; time O(n (d + d_v)) times logarithms and bases"},
-  {3, "auto", "per head what tol or budget asks for at the least cost, with an estimate of its error; exact where that is cheaper"},
+inline constexpr Choice kChoices[] = {
+  {10, 1, "exact"},
+  {10, 2, "conv_basis"},
+  {10, 3, "auto"},
+  {42, 1, "screened"},
+  {42, 2, "sampled"},
+  {43, 1, "heavy"},
+  {43, 2, "selection"},
+  {43, 4, "centroids"},
+  {43, 8, "conv"},
+  {43, 16, "screening"},
+  {56, 1, "exact"},
+  {56, 2, "conv_basis"},
+  {56, 3, "auto"},
+  {60, 1, "leverage"},
+  {60, 2, "deterministic"},
+  {60, 3, "gram"},
+  {64, 0, "none"},
+  {64, 1, "auto"},
+  {64, 2, "exact"},
+  {64, 3, "estimate"},
+  {65, 1, "exact"},
+  {65, 2, "sketch"},
 };
 
 }  // namespace subquad::tables

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <type_traits>
 
 #include "core/attention/adaptive_choose.hpp"
 #include "core/attention/conv_far_merge.hpp"
@@ -261,6 +262,7 @@ class Adaptive {
     if (open.empty()) return plan;
     plan.centers = mean_keys(run_, monitor_, p_, request.strict_causal ? kCenterKeys : p_.n_k());
     low_.emplace(run_, monitor_, p_, plan.centers);
+    leave_out_of_range(request, open, plan);
     const ExactSample<T> exact(run_, monitor_, p_);
     const ChoiceInput<T> input{run_, monitor_, *low_, exact, request, plan.estimate};
     std::vector<std::unique_ptr<HeadPass>> passes(static_cast<size_t>(run_.pool.threads()));
@@ -284,18 +286,44 @@ class Adaptive {
     const bool exact = std::all_of(plan.heads.begin(), plan.heads.end(), [](const HeadPlan& head) { return head.exact(); });
     if (exact) return apply_exact(plan.strict_causal, check_overflow, o, lse, visited);
     if (!low_) low_.emplace(run_, monitor_, p_, plan.centers);
+    const AdaptivePlan served = with_values_in_range(plan);
     run_.pool.run(static_cast<int64_t>(keys_.size()), monitor_, [&](int64_t h, int64_t) {
       PassKeys& keys = keys_[static_cast<size_t>(h)];
-      const auto& stretches = plan.heads[static_cast<size_t>(h)].stretches;  // one, where keys are selected
+      const auto& stretches = served.heads[static_cast<size_t>(h)].stretches;  // one, where keys are selected
       if (keys.all == nullptr) {
         add_pass_keys(run_.workspace, monitor_, *low_, h / p_.q_heads(), h % p_.q_heads(), stretches.front().choice, keys);
       }
     });
-    return Application<T>(run_, *low_, plan, keys_, far_, check_overflow, o, lse, visited).compute();
+    return Application<T>(run_, *low_, served, keys_, far_, check_overflow, o, lse, visited).compute();
   }
 
  private:
   static bool selects(const HeadPlan& head) { return head.stretches.front().choice.kind == HeadKind::selected; }
+
+  // Takes heads that 8 bits do not hold off the open ones.
+  void leave_out_of_range(const AdaptiveRequest& request, std::vector<int64_t>& open, AdaptivePlan& plan) const {
+    const bool finite = request.checked && std::is_same_v<T, float>;  // where the products overflow, the estimate sees it
+    const auto left_out = [&](int64_t h) {
+      const int64_t batch = h / p_.q_heads(), head = h % p_.q_heads();
+      std::string& fallback = plan.heads[static_cast<size_t>(h)].fallback;
+      if (!low_->holds_values(batch, head)) {
+        fallback = "values are not finite, or outside the range of 8-bit integers";
+      } else if (!finite && !low_->holds_logits(batch, head)) {
+        fallback = "queries or keys are not finite, or outside the range of 8-bit integers";
+      }
+      return !fallback.empty();
+    };
+    open.erase(std::remove_if(open.begin(), open.end(), left_out), open.end());
+  }
+
+  // The plan for these values, which may be others than it was made with.
+  AdaptivePlan with_values_in_range(AdaptivePlan plan) const {
+    for (size_t h = 0; h < plan.heads.size(); ++h) {
+      const auto index = static_cast<int64_t>(h);
+      if (!low_->holds_values(index / p_.q_heads(), index % p_.q_heads())) plan.heads[h].stretches = {{0, p_.n_q(), {}}};
+    }
+    return plan;
+  }
 
   int64_t pairs_of(int64_t batch) const {
     Problem<T> one = p_;

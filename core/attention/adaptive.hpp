@@ -24,6 +24,7 @@ struct AdaptiveRequest {
   std::optional<Estimate> estimate;
   int64_t parts = 31;
   bool strict_causal = false;
+  bool checked = true;  // the inputs are known to be finite
   uint64_t seed = 0;
 };
 

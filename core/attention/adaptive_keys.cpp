@@ -14,7 +14,7 @@ void add_pass_keys(Workspace& workspace, Monitor& monitor, const LowProblem<T>& 
   if (!choice.heavy.empty() && !keys.heavy) {
     keys.heavy = quantize_some_keys(workspace, low.kernels(), k, v, center, choice.heavy);
     keys.rest = LowKeys::sharing(workspace, *keys.all);
-    for (const int64_t j : choice.heavy) keys.rest->hide(j);
+    for (const int64_t j : choice.heavy) keys.rest->leave_out(j);
   }
   if ((choice.centroids || choice.expand <= 1) && !keys.levels)
     keys.levels = LowLevels::build(Team(monitor), workspace, low.kernels(), k, v, center, choice.heavy);

@@ -69,7 +69,8 @@ double TileErrors::relative() const {
     errors += error[t];
     norms += norm[t];
   }
-  return norms > 0 ? std::sqrt(errors / norms) : errors > 0 ? std::numeric_limits<double>::infinity() : 0;
+  if (norms > 0) return std::sqrt(errors / norms);
+  return norms == 0 && errors == 0 ? 0 : std::numeric_limits<double>::infinity();  // of a NaN, too
 }
 
 ErrorEstimate TileErrors::estimate() const {

@@ -36,11 +36,11 @@ std::vector<int64_t> starts_of_dense(Monitor& monitor, const View<const T, 4>& h
   for (int64_t j = 0; j < n; ++j) {
     bool differs = false;
     for (int64_t t = 0; t < n - j && !differs; ++t) {
+      if (t % kChunk == 0) monitor.advance(0);
       const T last = starts.empty() ? T{0} : *h.at(b, head, starts.back() + t, starts.back());
       differs = *h.at(b, head, j + t, j) != last;
     }
     if (differs) starts.push_back(j);
-    monitor.advance(0);
   }
   return starts;
 }
@@ -94,9 +94,10 @@ ConvBasis<T> conv_from_dense(Execution& run, const View<const T, 4>& h) {
   return gather<T>(h.shape[0], h.shape[1], h.shape[2], [&](int64_t b, int64_t head_index) {
     ConvHead<T> head(h.shape[2], starts_of_dense(monitor, h, b, head_index));
     for (int64_t r = 0; r < head.bases(); ++r) {
-      for (int64_t lag = 0; lag < head.length(r); ++lag)
+      for (int64_t lag = 0; lag < head.length(r); ++lag) {
+        if (lag % kChunk == 0) monitor.advance(0);
         head.kernel(r)[lag] = *h.at(b, head_index, head.start(r) + lag, head.start(r));
-      monitor.advance(0);
+      }
     }
     return head;
   });

@@ -51,6 +51,12 @@ void LowKeys::continue_positions() {
   for (int64_t slot = count_; slot < slots; ++slot) position_.get()[slot] = static_cast<int32_t>(slot);
 }
 
+void LowKeys::leave_out(int64_t slot) {
+  hide(slot);
+  left_out_.resize(static_cast<size_t>(groups()));
+  left_out_[static_cast<size_t>(slot / simd::kGroupKeys)].set(static_cast<size_t>(slot % simd::kGroupKeys));
+}
+
 LowKeys LowKeys::sharing(Workspace& workspace, const LowKeys& other) {
   const int64_t slots = round_up(std::max<int64_t>(other.count_, 1), simd::kTileKeys);
   LowKeys keys;
@@ -127,18 +133,24 @@ LowKeys quantize_keys(const Team& team, Workspace& workspace, const simd::LowPre
   keys.continue_positions();
   // Largest magnitude of the values of each stretch, then of all before it: a value's least scale depends on none after it.
   std::vector<float> largest(static_cast<size_t>(tasks) + 1, 0.0f);
+  const auto size_of = [](T x) {
+    const float size = std::abs(static_cast<float>(x));
+    return size == 0 && x != 0 ? std::numeric_limits<float>::denorm_min() : size;
+  };
+  const auto larger = [](float a, float b) { return a >= b || std::isnan(a) ? a : b; };
   const auto magnitude = [&](int64_t i) {
     float most = 0;
-    for (int64_t c = 0; c < v.shape[1]; ++c) most = std::max(most, std::abs(static_cast<float>(*v.at(i, c))));
+    for (int64_t c = 0; c < v.shape[1]; ++c) most = larger(most, size_of(*v.at(i, c)));
     return most;
   };
   team.run(tasks, [&](int64_t task, int64_t) {
     float most = 0;
-    for (int64_t i = task * kRowsPerTask; i < std::min((task + 1) * kRowsPerTask, n); ++i) most = std::max(most, magnitude(i));
+    for (int64_t i = task * kRowsPerTask; i < std::min((task + 1) * kRowsPerTask, n); ++i) most = larger(most, magnitude(i));
     largest[static_cast<size_t>(task) + 1] = most;
     team.monitor().advance(0);
   });
-  for (size_t task = 1; task < largest.size(); ++task) largest[task] = std::max(largest[task], largest[task - 1]);
+  for (size_t task = 1; task < largest.size(); ++task) largest[task] = larger(largest[task - 1], largest[task]);
+  keys.set_largest_value(largest.back());
   team.run(tasks, [&](int64_t task, int64_t) {
     std::vector<float> buffer;
     float before = largest[static_cast<size_t>(task)] / 127;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <bitset>
 #include <cstdint>
 #include <limits>
 #include <vector>
@@ -20,17 +21,26 @@ class LowKeys {
   LowKeys(Workspace& workspace, int64_t d, int64_t d_v, int64_t count);
 
   int64_t count() const { return count_; }
+  // Largest magnitude of the values of quantize_keys; NaN where one is.
+  float largest_value() const { return largest_value_; }
   int64_t groups() const { return (count_ + simd::kGroupKeys - 1) / simd::kGroupKeys; }
   const simd::LowKeys& view() const { return view_; }
   // The same without the scales of values.
   const simd::LowKeys& key_view() const { return key_view_; }
-  // Keys of a group at positions first to last.
+  // Keys of a group, at any position or at positions first to last, without the ones that were left out.
+  int64_t count_of(int64_t group) const {
+    return std::min(simd::kGroupKeys, count_ - group * simd::kGroupKeys) - static_cast<int64_t>(left_out(group).count());
+  }
   int64_t count_between(int64_t group, int32_t first, int32_t last) const {
     const int32_t* const position = view_.position + group * simd::kGroupKeys;
-    if (position[simd::kGroupKeys - 1] - position[0] == simd::kGroupKeys - 1) {
+    const auto left = left_out(group);
+    if (left.none() && position[simd::kGroupKeys - 1] - position[0] == simd::kGroupKeys - 1) {
       return std::max(0, std::min(last, position[simd::kGroupKeys - 1]) - std::max(first, position[0]) + 1);
     }
-    return std::count_if(position, position + simd::kGroupKeys, [=](int32_t p) { return p >= first && p <= last; });
+    int64_t count = 0;
+    for (size_t lane = 0; lane < simd::kGroupKeys; ++lane)
+      count += position[lane] >= first && position[lane] <= last && !left[lane] ? 1 : 0;
+    return count;
   }
 
   // Key number `slot`: its row minus center, its place in the order of positions, and log2 of how many keys it stands for.
@@ -38,9 +48,12 @@ class LowKeys {
                int32_t position, float log2_count);
   // The value of key number `slot`, with a scale of at least `least_scale`; returns its scale. After set_key.
   float set_value(const simd::LowPrecisionKernels& kernels, int64_t slot, const float* row, int64_t d_v, float least_scale);
-  // Leave a key out.
+  // No query sees a slot without a key.
   void hide(int64_t slot) { offset_.get()[slot] = key_offset_.get()[slot] = simd::kHiddenLogit; }
+  // Leave a key out.
+  void leave_out(int64_t slot);
 
+  void set_largest_value(float magnitude) { largest_value_ = magnitude; }
   // Absent keys get the positions that follow the last one, where key number i stands at position i.
   void continue_positions();
 
@@ -48,7 +61,12 @@ class LowKeys {
   static LowKeys sharing(Workspace& workspace, const LowKeys& other);
 
  private:
+  using Group = std::bitset<simd::kGroupKeys>;
+  Group left_out(int64_t group) const { return left_out_.empty() ? Group() : left_out_[static_cast<size_t>(group)]; }
+
   int64_t count_ = 0;
+  std::vector<Group> left_out_;  // by group; empty where none is
+  float largest_value_ = 0;
   Lease<uint8_t> k_;
   Lease<int8_t> v_;
   Lease<float> k_scale_, offset_, key_offset_, unit_;

@@ -1,6 +1,7 @@
 #include "core/attention/low_problem.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "core/parallel/team.hpp"
 
@@ -13,6 +14,19 @@ constexpr int64_t kMargin = 2 * simd::kTileKeys;  // of the bias table: kernels 
 template <class T>
 View<const T, 2> matrix(const View<const T, 4>& x, int64_t batch, int64_t head) {
   return {x.at(batch, head), {x.shape[2], x.shape[3]}, {x.strides[2], x.strides[3]}};
+}
+
+// Sums of products and sums over keys stay finite, and a value that rounds to nothing is nothing beside the largest.
+constexpr float kLargest = 0x1p60f, kLargestValue = 0x1p90f, kLeastLargestValue = 0x1p-60f;
+
+template <class T>
+bool lies_within(const View<const T, 2>& x, T bound) {
+  for (int64_t i = 0; i < x.shape[0]; ++i) {
+    bool within = true;  // of a NaN: false
+    for (int64_t c = 0; c < x.shape[1]; ++c) within &= std::abs(*x.at(i, c)) <= bound;
+    if (!within) return false;
+  }
+  return true;
 }
 
 }  // namespace
@@ -52,6 +66,17 @@ void LowProblem<T>::reverse_bias() {
     }
     bias_.push_back(std::move(table));
   }
+}
+
+template <class T>
+bool LowProblem<T>::holds_logits(int64_t batch, int64_t head) const {
+  return lies_within<T>(matrix(p_.q, batch, head), kLargest) && lies_within<T>(k(batch, head), kLargest);
+}
+
+template <class T>
+bool LowProblem<T>::holds_values(int64_t batch, int64_t head) const {
+  const float largest = keys(batch, head).largest_value();
+  return largest == 0 || (largest >= kLeastLargestValue && largest <= kLargestValue);
 }
 
 template <class T>

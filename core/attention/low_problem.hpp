@@ -34,6 +34,9 @@ class LowProblem {
   const simd::LowPrecisionKernels& kernels() const { return kernels_; }
   const LowKeys& keys(int64_t batch, int64_t head) const { return keys_[unit(batch, head)]; }
   const std::vector<float>& center(int64_t batch, int64_t head) const { return centers_[unit(batch, head)]; }
+  // Whether 8 bits with scales in single precision hold the head's queries and keys, and its values.
+  bool holds_logits(int64_t batch, int64_t head) const;
+  bool holds_values(int64_t batch, int64_t head) const;
   View<const T, 2> k(int64_t batch, int64_t head) const;
   View<const T, 2> v(int64_t batch, int64_t head) const;
   LowHead<T> head(int64_t batch, int64_t head) const;

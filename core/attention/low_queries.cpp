@@ -91,7 +91,7 @@ void LowQueries::count_pairs(const LowGroups& set, const int64_t* groups, int64_
   int64_t pairs = 0, rows = 0;
   if (!set.masked) {
     rows = state_.rows;
-    pairs = rows * count * kGroupKeys;
+    for (int64_t g = 0; g < count; ++g) pairs += rows * set.keys->count_of(groups[g]);
   } else {
     for (int64_t r = 0; r < state_.rows; ++r) {
       int64_t seen = 0;

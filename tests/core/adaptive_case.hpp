@@ -107,9 +107,11 @@ struct Adapted {
 };
 
 template <class T>
-Adapted<T> adapt(const AttentionCase<T>& c, const attention::AdaptiveRequest& request, Execution run) {
+Adapted<T> adapt(const AttentionCase<T>& c, const attention::AdaptiveRequest& request, Execution run,
+                 bool check_overflow = true) {
   Adapted<T> a{{}, {}, empty_output(c)};
-  a.efforts = attention::plan_and_apply<T>(run, c.problem(), request, true, a.out.o.view(), lse_view(c, a.out), &a.plan);
+  a.efforts =
+      attention::plan_and_apply<T>(run, c.problem(), request, check_overflow, a.out.o.view(), lse_view(c, a.out), &a.plan);
   return a;
 }
 

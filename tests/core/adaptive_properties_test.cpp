@@ -141,6 +141,23 @@ TEST_CASE("under the same plan an output does not see later tokens, to the bit")
   }
 }
 
+TEST_CASE("a pair that is gone over counts once, whatever parts go over it") {
+  Pool pool(2);
+  for (const int64_t n : {2500, 2563}) {
+    for (const bool causal : {true, false}) {
+      const auto c = pattern_case<float>({1, 5, 5, n, n, 16, 16}, {causal}, 11);
+      for (const HeadChoice& choice : {screened(0), selected(0, 0, false), selected(0, 0, true)}) {
+        Execution run = execution(pool);
+        Output<float> out = empty_output(c);
+        const auto efforts =
+            apply_plan<float>(run, c.problem(), plan_of(c, choice), true, out.o.view(), lse_view(c, out), nullptr);
+        INFO("n " << n << ", causal " << causal << ", selected " << (choice.kind == HeadKind::selected));
+        for (const HeadEffort& effort : efforts) CHECK(effort.counts.pairs.looked == (causal ? n * (n + 1) / 2 : n * n));
+      }
+    }
+  }
+}
+
 TEST_CASE_TEMPLATE("adaptive attention has the same bits for any number of threads, and planned apart from applied", T, float,
                    double) {
   Pool one(1), two(2), three(3);

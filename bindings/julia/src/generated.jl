@@ -459,14 +459,16 @@ struct subquad_sparsifier end
 # is a 95 % interval for it. It is an estimate, not a bound. ESTIMATE_SCREENED: every row has been screened against every key, so
 # a key that a single query needs cannot hide (MISSED_MASS bounds what any row lost). ESTIMATE_SAMPLED: such a key is found where
 # its group's mean shows it. Planning aims at no more than 8 % of exact attention's predicted time.
-#   STRICT_CAUSAL: what a query gets depends on earlier tokens only: heads are planned in stretches that double in length, each
-# from the tokens before it, and parts are chosen for single rows; appending tokens changes no bit of earlier outputs.
+#   STRICT_CAUSAL, with CAUSAL: what a query gets depends on earlier tokens only: heads are planned in stretches that double in
+# length, each from the tokens before it, and parts are chosen for single rows; appending tokens changes no bit of earlier
+# outputs.
 #
 # A plan is what was decided for queries and keys, to be applied to any number of values. It keeps its own copy of q, k, lag_bias
 # and key_ranges, and is read-only once made: share it between threads.
 struct subquad_plan end
 
-# Asked about every 20 ms (at least every 50 ms) during long calls, always on the calling thread.
+# Asked about every 20 ms (at least every 50 ms) during long calls, always on the calling thread; but not during a single call
+# of LAPACK, which leverage scores and sparsifiers make for dense matrices of thousands of rows and which can take seconds.
 # fraction: how much of the work is done, in [0, 1]; it never falls, and is 0 while inputs are checked and prepared.
 # Return 0 to go on, anything else to cancel.
 # (user::Ptr{Cvoid}, fraction::Float64)::Int32
@@ -1934,7 +1936,8 @@ Plan attention for queries and keys.
   WINDOW, HEAVY_COLUMNS, SELECTED_KEYS, CONV_BASES, HEAD_SECONDS_PLAN, SAMPLED_ROWS, SEED. PAIRS_LOW is here what the sampled
   rows let expect.
 Owns:    *plan_out is the caller's; the arrays are copied.
-Errors:  as subquad_attention; CONFLICT for none or both of TOL and BUDGET, and for another METHOD; then *plan_out = NULL.
+Errors:  as subquad_attention; CONFLICT for none or both of TOL and BUDGET, for another METHOD, and for STRICT_CAUSAL without
+         CAUSAL; then *plan_out = NULL.
 Threads: one call at a time per context.
 Since:   0.1
 ```

@@ -55,7 +55,7 @@ not a bound. A head that nothing cheaper serves is computed exactly, and the rep
 - `parts`: what may be used, all unless given; a tuple or vector of `:heavy` (single keys for all queries), `:selection` (groups of keys
   for each block of queries), `:centroids` (the mean of each group that was not selected), `:conv` (a conv basis for far keys),
   `:screening` (all pairs in low precision). A window of last keys and exact attention are always there.
-- `strict_causal=false`: what a query gets depends on earlier tokens only; appending tokens changes no bit of earlier outputs.
+- `strict_causal=false`: with `causal`, what a query gets depends on earlier tokens only; appending tokens changes no bit of earlier outputs.
 - `seed=0`: of what is sampled. The same seed gives the same plan, for any number of threads.
 - `method`: `:auto`, as unless given.
 - `causal`, `causal_offset`, `scale`, `lag_bias`, `lag_min`, `key_ranges`, `key_offset`, `check_finite`, `threads`, `context` and `progress`

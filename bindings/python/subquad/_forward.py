@@ -121,8 +121,8 @@ def attention(
                    short enough. The report says which.
     parts          For tol and budget, what may be used beside the window and exact attention: any of "heavy", "selection",
                    "centroids", "conv", "screening". None: all.
-    strict_causal  For tol and budget: what a query gets depends on earlier tokens only, so that appending tokens changes no bit of
-                   earlier outputs. For "conv_basis": outputs do not change by a bit when later values do.
+    strict_causal  For tol and budget, with causal: what a query gets depends on earlier tokens only, so that appending tokens changes
+                   no bit of earlier outputs. For "conv_basis": outputs do not change by a bit when later values do.
     seed           Of what is sampled.
     method         "exact" takes time O(H_q n_q n_k (d + d_v)) and memory O(n). It is the default unless tol or budget is given, which
                    ask for "auto": `plan` and `Plan.apply` in one. "conv_basis" finds a conv basis of scale q k' as

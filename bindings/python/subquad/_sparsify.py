@@ -49,7 +49,8 @@ def sparsify(
              selection has made that as cheap; "auto", exactly where that costs less than the selection did; False, not at all.
 
     check_finite and threads are as in `attention`. Rows and columns may depend on each other, be equal, or be zero: all of this is about
-    the range of x. The GIL is released meanwhile, and Ctrl-C ends the call.
+    the range of x. The GIL is released meanwhile, and Ctrl-C ends the call, if need be after one factorisation by LAPACK (seconds from
+    a thousand dense rows on).
 
     Raises `SubquadError`: ERR_CONFLICT unless one of columns and eps is given (for "gram" none); ERR_VALUE (columns not above the rank for
     "deterministic"; indices of a sparse matrix out of order or range); ERR_UNSUPPORTED (an estimate for `column_blocks`); ERR_SHAPE,

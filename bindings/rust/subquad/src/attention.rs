@@ -118,7 +118,8 @@ impl<'a, T: Element> Attention<'a, T> {
     }
 
     /// Outputs do not change by a bit when later tokens do. By method conv basis: when later values do, as those of exact attention
-    /// never do. By method auto: when tokens are changed or appended, as every choice for a query then depends on earlier tokens only.
+    /// never do. By method auto, which must be causal: when tokens are changed or appended, as every choice for a query then depends
+    /// on earlier tokens only.
     pub fn strict_causal(self, strict: bool) -> Self {
         self.set_int(sys::SUBQUAD_OPTION_STRICT_CAUSAL, strict.into())
     }
