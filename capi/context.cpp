@@ -36,6 +36,8 @@ subquad_status subquad_context_create(subquad_context** context_out) {
 
 void subquad_context_destroy(subquad_context* context) { delete context; }
 
+static_assert(kMaxThreads == SUBQUAD_MAX_THREADS);
+
 subquad_status subquad_context_set_threads(subquad_context* context, int64_t threads) {
   return capi::guarded([&] {
     const capi::ContextUse use(context);

@@ -171,6 +171,7 @@ enum {
 /* generated: end */
 
 #define SUBQUAD_MAX_NDIM 4
+#define SUBQUAD_MAX_THREADS 1024 /* of a context */
 
 /* A view of an array that the caller owns: 80 bytes, fixed for ever (on platforms with 64-bit pointers).
  * Element (i0, i1, ..) lies at data + (i0 * strides[0] + i1 * strides[1] + ..) * size of an element.
@@ -218,7 +219,8 @@ SUBQUAD_API subquad_status subquad_context_create(subquad_context** context_out)
  * Since:   0.1 */
 SUBQUAD_API void subquad_context_destroy(subquad_context* context);
 
-/* Set how many threads calls use, the calling one included: 1 .. 1024, or 0 for the default. Results do not depend on it.
+/* Set how many threads calls use, the calling one included: 1 .. SUBQUAD_MAX_THREADS, or 0 for the default. Results do not
+ * depend on it.
  * Owns:    nothing.
  * Errors:  SUBQUAD_ERR_NULL, SUBQUAD_ERR_VALUE, SUBQUAD_ERR_BUSY.
  * Threads: not during a call that uses the context.

@@ -38,6 +38,7 @@ VERSION_PATCH = {version.patch}
 VERSION = "{version.text}"
 
 MAX_NDIM = {header.constants["SUBQUAD_MAX_NDIM"]}
+MAX_THREADS = {header.constants["SUBQUAD_MAX_THREADS"]}
 
 
 {"".join(classes)}#: Every constant of the header, for the check against the library that was loaded.

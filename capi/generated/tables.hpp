@@ -86,6 +86,7 @@ inline constexpr Constant kConstants[] = {
   {"SUBQUAD_INT32", 3},
   {"SUBQUAD_INT64", 4},
   {"SUBQUAD_MAX_NDIM", 4},
+  {"SUBQUAD_MAX_THREADS", 1024},
   {"SUBQUAD_METHOD_EXACT", 1},
   {"SUBQUAD_METHOD_CONV_BASIS", 2},
   {"SUBQUAD_METHOD_AUTO", 3},

@@ -63,6 +63,7 @@ const SUBQUAD_INT32 = Int32(3)
 # signed 64-bit integer
 const SUBQUAD_INT64 = Int32(4)
 const SUBQUAD_MAX_NDIM = Int32(4)
+const SUBQUAD_MAX_THREADS = Int32(1024)
 # every visible pair, in the arrays' own precision; time O(n_q n_k (d + d_v)), memory O(n)
 const SUBQUAD_METHOD_EXACT = Int32(1)
 # causal attention with logits replaced by a conv basis, recovered or fitted; time O(n (d + d_v)) times logarithms and bases
@@ -308,6 +309,7 @@ const CONSTANTS = Dict{String,Int64}(
     "SUBQUAD_INT32" => SUBQUAD_INT32,
     "SUBQUAD_INT64" => SUBQUAD_INT64,
     "SUBQUAD_MAX_NDIM" => SUBQUAD_MAX_NDIM,
+    "SUBQUAD_MAX_THREADS" => SUBQUAD_MAX_THREADS,
     "SUBQUAD_METHOD_EXACT" => SUBQUAD_METHOD_EXACT,
     "SUBQUAD_METHOD_CONV_BASIS" => SUBQUAD_METHOD_CONV_BASIS,
     "SUBQUAD_METHOD_AUTO" => SUBQUAD_METHOD_AUTO,
@@ -669,7 +671,8 @@ end
     subquad_context_set_threads(context, threads)
 
 ```text
-Set how many threads calls use, the calling one included: 1 .. 1024, or 0 for the default. Results do not depend on it.
+Set how many threads calls use, the calling one included: 1 .. SUBQUAD_MAX_THREADS, or 0 for the default. Results do not
+depend on it.
 Owns:    nothing.
 Errors:  SUBQUAD_ERR_NULL, SUBQUAD_ERR_VALUE, SUBQUAD_ERR_BUSY.
 Threads: not during a call that uses the context.

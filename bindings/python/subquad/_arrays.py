@@ -13,6 +13,8 @@ View: TypeAlias = tuple[int, int, tuple[int, ...], tuple[int, ...]]
 
 #: Id of each NumPy dtype that the library knows. Byte-swapped ones are other dtypes.
 DTYPES = {np.dtype(dtype.name.lower()): dtype.value for dtype in Dtype}
+#: What there is to say about another dtype.
+ACCEPTED = "numbers are float32 or float64, indices and positions int64"
 
 
 def ndarray(name: str, array: object, wanted: str = "a numpy.ndarray") -> npt.NDArray[Any]:
@@ -93,5 +95,4 @@ def _strides(name: str, array: npt.NDArray[Any]) -> tuple[int, ...]:
 def _dtype_error(name: str, dtype: np.dtype[Any]) -> SubquadError:
     if dtype.newbyteorder("=") in DTYPES:
         return error(Status.ERR_DTYPE, f"{name} is {dtype.str}, byte-swapped; convert it with .astype('{dtype.name}')")
-    known = ", ".join(str(known) for known in DTYPES)
-    return error(Status.ERR_DTYPE, f"{name} is {dtype}, not one of {known}")
+    return error(Status.ERR_DTYPE, f"{name} is {dtype}; {ACCEPTED}")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from ._constants import MAX_THREADS
 from ._handle import Handle
 from ._library import raw
 from ._progress import listener
@@ -36,7 +37,7 @@ _idle: deque[_Context] = deque(maxlen=os.cpu_count() or 1)
 @contextmanager
 def borrow(threads: object) -> Iterator[Any]:
     """A context of that many threads (None: the default) that nobody else uses meanwhile."""
-    count = 0 if threads is None else integer("threads", threads, lowest=1)
+    count = 0 if threads is None else integer("threads", threads, 1, MAX_THREADS)
     try:
         context = _idle.pop()
     except IndexError:

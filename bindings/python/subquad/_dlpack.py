@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ._arrays import DTYPES, memory
+from ._arrays import ACCEPTED, DTYPES, memory
 from ._constants import Status
 from ._errors import SubquadError, error
 
@@ -100,5 +100,5 @@ def _refusal(name: str, tensor: Any, cause: Exception) -> SubquadError:
     known = [str(dtype) for dtype in DTYPES]
     dtype = str(getattr(tensor, "dtype", known[0])).rpartition(".")[2]
     if dtype not in known:
-        return error(Status.ERR_DTYPE, f"{name} is {dtype}, not one of {', '.join(known)}")
+        return error(Status.ERR_DTYPE, f"{name} is {dtype}; {ACCEPTED}")
     return error(Status.ERR_UNSUPPORTED, f"{_described(name, tensor)} that DLPack does not hand over: {cause}")

@@ -105,7 +105,7 @@ def attention_loss(
     (True, (2, 2))
     """
     arrays = (("a1", a1), ("a2", a2), ("a3", a3), ("x", x), ("y", y), ("e", e))
-    views = [view(name, array, 2) for name, array in arrays]
+    views = [view(name, array) for name, array in arrays]
     filled = Outputs(out, x.dtype, {"grad_x": x.shape})
     chosen = options(
         scale=scale,

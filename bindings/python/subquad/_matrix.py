@@ -59,7 +59,7 @@ class _Matrix(Handle):
         if is_sparse(source):
             sparse, self._read = sparse_view(self._name, source)
             return raw.subquad_matrix_from_sparse(sparse)
-        return raw.subquad_matrix_from_dense(view(self._name, source, 2, _WANTED))
+        return raw.subquad_matrix_from_dense(view(self._name, source, wanted=_WANTED))
 
     def __enter__(self) -> _Matrix:
         return self

@@ -34,7 +34,7 @@ def test_arrays_never_change():
 
 def test_refused():
     q, k, v = (jax.numpy.asarray(array) for array in inputs(5, 5))
-    with pytest.raises(TypeError, match=r"^k is bfloat16, not one of float32, float64"):
+    with pytest.raises(TypeError, match=r"^k is bfloat16; numbers are float32 or float64"):
         subquad.attention(q, k.astype(jax.numpy.bfloat16), v)
     with pytest.raises(NotImplementedError, match=r"^q is a .*Tracer"):
         jax.jit(subquad.attention)(q, k, v)

@@ -112,8 +112,8 @@ class Brain16(Broken):
     [
         (Tensor(Q.astype(np.float16)), "ERR_DTYPE", "q is float16"),
         (Tensor(Q.astype(complex)), "ERR_DTYPE", "q is complex128"),
-        (Tensor(Q.astype(">f8")), "ERR_DTYPE", "q is >f8, not one of float32"),
-        (Brain16(Q), "ERR_DTYPE", "q is bfloat16, not one of float32"),
+        (Tensor(Q.astype(">f8")), "ERR_DTYPE", "q is >f8; numbers are float32 or float64"),
+        (Brain16(Q), "ERR_DTYPE", "q is bfloat16; numbers are float32 or float64"),
         (Broken(Q), "ERR_UNSUPPORTED", "q is a .*Broken that DLPack does not hand over: of no mind to"),
         (Memory(Q), "ERR_UNSUPPORTED", "q is a .*Memory, whose library has no from_dlpack"),
         (Tensor(Q, device=2), "ERR_UNSUPPORTED", "q is a .*Tensor on 2, not on the CPU"),

@@ -100,8 +100,14 @@ def test_arguments_of_gradients(arguments, name, words):
 @pytest.mark.parametrize(
     ("at", "words"),
     [
-        (("q", (1, 3, 5, 2)), r"^in queries 3 \.\. 5 and keys \d \.\. \d: q\[0, 0, 2, 2\] is nan"),
-        (("v", (0, 1, 7, 1)), r"^in queries \d \.\. \d and keys 6 \.\. 8: v\[0, 0, 1, 1\] is nan"),
+        (
+            ("q", (1, 3, 5, 2)),
+            r"^in the chunk of queries 3 \.\. 5 and keys \d \.\. \d, counted from its first: q\[0, 0, 2, 2\] is nan",
+        ),
+        (
+            ("v", (0, 1, 7, 1)),
+            r"^in the chunk of queries \d \.\. \d and keys 6 \.\. 8, counted from its first: v\[0, 0, 1, 1\] is nan",
+        ),
     ],
 )
 def test_numbers_that_are_not_finite_are_found_where_they_are(at, words):

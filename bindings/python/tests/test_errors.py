@@ -58,7 +58,8 @@ def test_names_agree_with_the_library():
 @pytest.mark.parametrize(
     ("settings", "name", "words"),
     [
-        ({"threads": 0}, "ERR_VALUE", "threads is 0"),
+        ({"threads": 0}, "ERR_VALUE", "threads is 0, not in [1, 1024]"),
+        ({"threads": 1025}, "ERR_VALUE", "threads is 1025, not in [1, 1024]"),
         ({"threads": -1}, "ERR_VALUE", "threads is -1"),
         ({"threads": 10**30}, "ERR_VALUE", "threads is 10000"),
         ({"threads": 2.0}, "ERR_TYPE", "threads"),

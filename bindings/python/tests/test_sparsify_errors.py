@@ -41,7 +41,7 @@ MATRICES = [
     (X.astype(">f8"), "ERR_DTYPE", r"^x is >f8, byte-swapped"),
     (X.astype(complex), "ERR_DTYPE", r"^x is complex128"),
     (np.ma.masked_array(X), "ERR_DTYPE", r"^x is a masked array"),
-    (X[0], "ERR_SHAPE", r"^x has 1 dim"),
+    (X[0], "ERR_SHAPE", r"^x has 1 dimensions, not 2 \["),
     (X[None], "ERR_SHAPE", r"^x\b.*3"),
     (changed(X, (2, 17), np.nan), "ERR_NONFINITE", r"^x\[2, 17\] is nan"),
     (changed(np.asfortranarray(X), (3, 0), -np.inf), "ERR_NONFINITE", r"^x\[3, 0\] is -inf"),

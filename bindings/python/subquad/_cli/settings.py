@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from .._constants import Option, Status, ValueType
+from .._constants import MAX_THREADS, Option, Status, ValueType
 from .._errors import FAMILIES, SubquadError, keyword
 from .._handle import Handle
 from .._library import raw
@@ -33,7 +33,7 @@ def add_options(parser: argparse._ActionsContainer, *options: Option) -> None:
 def add_threads(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--threads",
-        type=whole(1),
+        type=whole(1, MAX_THREADS),
         metavar="INT",
         help="How many threads to use. Default: SUBQUAD_NUM_THREADS in the environment, else the processors. "
         "The result is the same to the last bit for any number.",

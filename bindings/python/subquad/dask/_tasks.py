@@ -29,7 +29,7 @@ def _aligned(*arrays: FloatArray) -> list[FloatArray]:
 
 @contextmanager
 def _placing(where: str) -> Iterator[None]:
-    """Errors name elements of a chunk: let them say which."""
+    """Errors name elements by their place in a chunk: let them say in which."""
     try:
         yield
     except SubquadError as failure:
@@ -38,7 +38,7 @@ def _placing(where: str) -> Iterator[None]:
 
 def _place(q: FloatArray, k: FloatArray, first_query: int, first_key: int) -> str:
     queries, keys = f"{first_query} .. {first_query + q.shape[-2] - 1}", f"{first_key} .. {first_key + k.shape[-2] - 1}"
-    return f"in queries {queries} and keys {keys}"
+    return f"in the chunk of queries {queries} and keys {keys}, counted from its first"
 
 
 class Call:

@@ -65,6 +65,8 @@ pub const SUBQUAD_INT32: i32 = 3;
 pub const SUBQUAD_INT64: i32 = 4;
 /// `SUBQUAD_MAX_NDIM` of the C header.
 pub const SUBQUAD_MAX_NDIM: i32 = 4;
+/// `SUBQUAD_MAX_THREADS` of the C header.
+pub const SUBQUAD_MAX_THREADS: i32 = 1024;
 /// every visible pair, in the arrays' own precision; time O(n_q n_k (d + d_v)), memory O(n)
 pub const SUBQUAD_METHOD_EXACT: i32 = 1;
 /// causal attention with logits replaced by a conv basis, recovered or fitted; time O(n (d + d_v)) times logarithms and bases
@@ -310,6 +312,7 @@ pub const CONSTANTS: &[(&str, i64)] = &[
     ("SUBQUAD_INT32", SUBQUAD_INT32 as i64),
     ("SUBQUAD_INT64", SUBQUAD_INT64 as i64),
     ("SUBQUAD_MAX_NDIM", SUBQUAD_MAX_NDIM as i64),
+    ("SUBQUAD_MAX_THREADS", SUBQUAD_MAX_THREADS as i64),
     ("SUBQUAD_METHOD_EXACT", SUBQUAD_METHOD_EXACT as i64),
     (
         "SUBQUAD_METHOD_CONV_BASIS",
@@ -820,7 +823,8 @@ unsafe extern "C" {
     pub fn subquad_context_destroy(context: *mut subquad_context);
 
     /// ```text
-    /// Set how many threads calls use, the calling one included: 1 .. 1024, or 0 for the default. Results do not depend on it.
+    /// Set how many threads calls use, the calling one included: 1 .. SUBQUAD_MAX_THREADS, or 0 for the default. Results do not
+    /// depend on it.
     /// Owns:    nothing.
     /// Errors:  SUBQUAD_ERR_NULL, SUBQUAD_ERR_VALUE, SUBQUAD_ERR_BUSY.
     /// Threads: not during a call that uses the context.
