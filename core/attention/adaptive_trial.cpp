@@ -179,7 +179,7 @@ TileErrors HeadTrials<T>::exact(const std::vector<SampleTile>& tiles) const {
 // d + d_v products and about 20 for the softmax; 8-bit integers take a quarter of the products, and 5 for a logit or 16 for a weight.
 template <class T>
 double HeadTrials<T>::exact_operations() const {
-  return (static_cast<double>(p_.d() + p_.d_v()) + 20) / (64 + 64 + 20) * (sizeof(T) / sizeof(float));
+  return (static_cast<double>(p_.d() + p_.d_v()) + 20) / (64 + 64 + 20) * static_cast<double>(sizeof(T)) / sizeof(float);
 }
 
 template <class T>

@@ -199,8 +199,8 @@ bool conv_backward_is_faster(simd::Target target, const ConvBasis<T>& basis, con
   const int64_t channels = std::max<int64_t>(1, kColumns / problem.d());
   const ConvCosts costs{channels * problem.d(), simd::spectral_kernels<T>(target).lanes};
   constexpr double kPasses = 1.8;  // products, with the passes over rows between them (docs/decisions/0010)
-  const double products = kPasses * 2 * static_cast<double>((problem.d_v() + channels - 1) / channels + 1),
-               n = static_cast<double>(basis.n);
+  const int64_t applies = 2 * ((problem.d_v() + channels - 1) / channels + 1);
+  const double products = kPasses * static_cast<double>(applies), n = static_cast<double>(basis.n);
   const double exact = 3.5 * n * n * static_cast<double>(problem.d() + problem.d_v());  // two products forward, five backward
   double difference = 0;
   for (const ConvHead<T>& head : basis.list)

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "core/parallel/team.hpp"
 
@@ -42,9 +43,8 @@ std::vector<std::vector<float>> mean_keys(Execution& run, Monitor& monitor, cons
 }
 
 template <class T>
-LowProblem<T>::LowProblem(Execution& run, Monitor& monitor, const Problem<T>& problem,
-                          const std::vector<std::vector<float>>& centers)
-    : p_(problem), kernels_(simd::low_precision_kernels(run.target)), centers_(centers) {
+LowProblem<T>::LowProblem(Execution& run, Monitor& monitor, const Problem<T>& problem, std::vector<std::vector<float>> centers)
+    : p_(problem), kernels_(simd::low_precision_kernels(run.target)), centers_(std::move(centers)) {
   const Team team(run.pool, monitor);
   for (int64_t b = 0; b < p_.batch(); ++b) {
     for (int64_t h = 0; h < p_.q_heads(); h += p_.group_size())

@@ -28,7 +28,7 @@ template <class T>
 class LowProblem {
  public:
   // centers: taken off all keys of a key/value head, [batch][kv_heads][d].
-  LowProblem(Execution& run, Monitor& monitor, const Problem<T>& problem, const std::vector<std::vector<float>>& centers);
+  LowProblem(Execution& run, Monitor& monitor, const Problem<T>& problem, std::vector<std::vector<float>> centers);
 
   const Problem<T>& problem() const { return p_; }
   const simd::LowPrecisionKernels& kernels() const { return kernels_; }

@@ -7,7 +7,6 @@
 
 namespace subquad::attention {
 
-using simd::kGroupKeys;
 using simd::kTileGroups;
 using simd::kTileKeys;
 using simd::kTileQueries;

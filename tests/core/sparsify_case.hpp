@@ -129,7 +129,7 @@ class Source {
 class RangeOracle {
  public:
   template <class T>
-  explicit RangeOracle(const Matrix<T>& x, int64_t rank = -1) : d_(x.d) {
+  explicit RangeOracle(const Matrix<T>& x, int64_t rank = -1) {
     std::vector<std::vector<long double>> rows;
     for (int64_t i = 0; i < x.n; ++i) {
       std::vector<long double> row(static_cast<size_t>(x.d));
@@ -214,8 +214,6 @@ class RangeOracle {
     for (size_t k = 0; k < r; ++k) worst = std::max(worst, std::fabs(a[k][k] - 1));
     return worst;
   }
-
-  int64_t d_;
 };
 
 // What is computed in whitened coordinates errs relatively by rounding times the condition of X: n products each, in double precision,
