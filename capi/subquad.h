@@ -171,7 +171,7 @@ enum {
 /* generated: end */
 
 #define SUBQUAD_MAX_NDIM 4
-#define SUBQUAD_MAX_THREADS 1024 /* of a context */
+#define SUBQUAD_MAX_THREADS 1024
 
 /* A view of an array that the caller owns: 80 bytes, fixed for ever (on platforms with 64-bit pointers).
  * Element (i0, i1, ..) lies at data + (i0 * strides[0] + i1 * strides[1] + ..) * size of an element.
